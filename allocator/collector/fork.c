@@ -1,0 +1,85 @@
+/*
+ * fork: the child has one thread, and must find no lock held and no span in the hands of a thread
+ * that it does not have. Before the fork, the forking thread takes the cycle lock (no collection, no
+ * stop), waits until every other thread is outside the slow sections in which shared structures
+ * change, and takes the remaining locks in rank order. It does not stop the world: a stopped thread
+ * may hold malloc's lock, which fork itself takes.
+ *
+ * A thread may be anywhere in its fast path at that moment. In the child its cached spans go back to
+ * the central lists, with their slots counted anew.
+ */
+#include "collector/world.h"
+
+#include "heap/central.h"
+#include "heap/meta.h"
+#include "heap/os.h"
+
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void
+before(void)
+{
+    if (cache_self != NULL)
+        world_lock_safely(&world.cycle_lock);
+    else
+        lock_take(&world.cycle_lock);
+    lock_take(&world.lock);
+    atomic_store(&cache_fork_pending, 1);
+    for (struct thread *t = world.threads; t != NULL; t = t->next)
+        while (t != thread_self() && atomic_load(&t->cache.in_slow))
+            sched_yield();
+    lock_take(&pageheap.lock);
+    meta_lock_for_fork();
+}
+
+static void
+unlock_all(void)
+{
+    meta_unlock_for_fork();
+    lock_drop(&pageheap.lock);
+    atomic_store(&cache_fork_pending, 0);
+    os_futex_wake_all(&cache_fork_pending);
+    lock_drop(&world.lock);
+    lock_drop(&world.cycle_lock);
+}
+
+/* Its owner may have been between taking a slot and counting it. */
+static void
+recount(struct span *s)
+{
+    s->alloc_count = s->nelems - span_free_ahead(s);
+    if (s->alloc_count < s->alloc_count_cached)
+        s->alloc_count_cached = s->alloc_count;
+}
+
+static void
+drop_thread(struct thread *t)
+{
+    for (unsigned row = 0; row < NROWS; row++)
+        if (t->cache.spans[row] != &cache_empty_span)
+            recount(t->cache.spans[row]);
+    cache_flush(&t->cache);
+    world_remove_thread(t);
+}
+
+static void
+in_child(void)
+{
+    unlock_all();
+    struct thread *self = thread_self(), *next;
+    if (self != NULL)
+        self->tid = (pid_t)syscall(SYS_gettid);
+    for (struct thread *t = world.threads; t != NULL; t = next) {
+        next = t->next;
+        if (t != self)
+            drop_thread(t);
+    }
+}
+
+void
+fork_init(void)
+{
+    sh_require(pthread_atfork(before, unlock_all, in_child) == 0, "no memory for the fork handlers");
+}

@@ -1,0 +1,106 @@
+/* See registers.h. sh_blocking_begin() starts here: a C function might already have moved one of the
+   caller's registers into its own frame, which is gone when it returns. */
+	.text
+	.globl	registers_spill_call
+	.hidden	registers_spill_call
+	.type	registers_spill_call, %function
+	.globl	sh_blocking_begin
+	.type	sh_blocking_begin, %function
+
+#if defined(__x86_64__)
+	.p2align 4
+sh_blocking_begin:
+	.cfi_startproc
+	leaq	blocking_begin_spilled(%rip), %rdi
+	jmp	registers_spill_call
+	.cfi_endproc
+	.size	sh_blocking_begin, . - sh_blocking_begin
+
+	.p2align 4
+registers_spill_call:
+	.cfi_startproc
+	pushq	%rbp
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %rbp, 0
+	pushq	%rbx
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %rbx, 0
+	pushq	%r12
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %r12, 0
+	pushq	%r13
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %r13, 0
+	pushq	%r14
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %r14, 0
+	pushq	%r15
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %r15, 0
+	movq	%rdi, %rax
+	movq	%rsp, %rdi
+	subq	$8, %rsp
+	.cfi_adjust_cfa_offset 8
+	call	*%rax
+	addq	$8, %rsp
+	.cfi_adjust_cfa_offset -8
+	popq	%r15
+	.cfi_adjust_cfa_offset -8
+	popq	%r14
+	.cfi_adjust_cfa_offset -8
+	popq	%r13
+	.cfi_adjust_cfa_offset -8
+	popq	%r12
+	.cfi_adjust_cfa_offset -8
+	popq	%rbx
+	.cfi_adjust_cfa_offset -8
+	popq	%rbp
+	.cfi_adjust_cfa_offset -8
+	ret
+	.cfi_endproc
+	.size	registers_spill_call, . - registers_spill_call
+
+#elif defined(__aarch64__)
+	.p2align 4
+sh_blocking_begin:
+	.cfi_startproc
+	adrp	x0, blocking_begin_spilled
+	add	x0, x0, :lo12:blocking_begin_spilled
+	b	registers_spill_call
+	.cfi_endproc
+	.size	sh_blocking_begin, . - sh_blocking_begin
+
+	.p2align 4
+registers_spill_call:
+	.cfi_startproc
+	stp	x29, x30, [sp, #-160]!
+	.cfi_def_cfa_offset 160
+	.cfi_offset x29, -160
+	.cfi_offset x30, -152
+	stp	x19, x20, [sp, #16]
+	stp	x21, x22, [sp, #32]
+	stp	x23, x24, [sp, #48]
+	stp	x25, x26, [sp, #64]
+	stp	x27, x28, [sp, #80]
+	stp	d8, d9, [sp, #96]
+	stp	d10, d11, [sp, #112]
+	stp	d12, d13, [sp, #128]
+	stp	d14, d15, [sp, #144]
+	mov	x9, x0
+	mov	x0, sp
+	blr	x9
+	ldp	d14, d15, [sp, #144]
+	ldp	d12, d13, [sp, #128]
+	ldp	d10, d11, [sp, #112]
+	ldp	d8, d9, [sp, #96]
+	ldp	x27, x28, [sp, #80]
+	ldp	x25, x26, [sp, #64]
+	ldp	x23, x24, [sp, #48]
+	ldp	x21, x22, [sp, #32]
+	ldp	x19, x20, [sp, #16]
+	ldp	x29, x30, [sp], #160
+	ret
+	.cfi_endproc
+	.size	registers_spill_call, . - registers_spill_call
+#endif
+	.section .note.GNU-stack, "", %progbits

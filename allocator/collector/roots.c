@@ -1,0 +1,226 @@
+/*
+ * Where a thread's roots hide, besides its stack:
+ *   - thread-local variables: the loader's vector (DTV) of the thread has one block for each module,
+ *     in the thread's stack mapping, in a mapping of its own (main thread), or from malloc (dlopen);
+ *   - values of pthread keys: in the thread's descriptor, from key 32 on in blocks from malloc.
+ * Both are read through the structures that the C library publishes for debuggers.
+ */
+#define _GNU_SOURCE
+#include "collector/roots.h"
+
+#include "collector/segments.h"
+#include "heap/meta.h"
+#include "heap/os.h"
+
+#include <dlfcn.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define KEY_BLOCKS 32                         /* of 32 keys each, in glibc */
+#define KEY_BLOCK_B (32 * 2 * sizeof(void *)) /* sequence number and value */
+#define TLS_UNALLOCATED (~(uintptr_t)0)
+#define PROBE_B ((size_t)64 << 10)
+
+struct registered {
+    struct range range;
+    struct registered *next;
+};
+
+static struct {
+    struct registered *registered; /* guarded by world.cycle_lock, under which roots are read */
+    size_t registered_b;
+    size_t keys_offset; /* of the key blocks' table in a thread's descriptor; 0: unknown */
+} roots SH_STATE;
+
+/* glibc's description of a structure's field, for debuggers: bits, number, offset. */
+extern const uint32_t _thread_db_pthread_specific[3] __attribute__((weak));
+
+void
+roots_init(void)
+{
+    const uint32_t *field = _thread_db_pthread_specific;
+    if (field == NULL)
+        field = dlsym(RTLD_DEFAULT, "_thread_db_pthread_specific");
+    if (field != NULL && field[0] == 8 * sizeof(void *) && field[1] == KEY_BLOCKS)
+        roots.keys_offset = field[2];
+}
+
+static size_t
+mark_range(struct marker *m, uintptr_t start, uintptr_t end)
+{
+    if (start >= end)
+        return 0;
+    mark_conservative(m, start, end);
+    return end - start;
+}
+
+/* ---- One thread ---- */
+
+/* The lowest mapped address of a stack of which only the limits are known. */
+static uintptr_t
+lowest_mapped(const struct thread *t)
+{
+    unsigned char in_core[PROBE_B / 4096];
+    uintptr_t low = t->stack_high & ~(uintptr_t)(PROBE_B - 1);
+    if (mincore((void *)low, 4096, in_core) != 0)
+        return t->stack_high & ~(uintptr_t)4095;
+    while (low - PROBE_B >= t->stack_low && mincore((void *)(low - PROBE_B), PROBE_B, in_core) == 0)
+        low -= PROBE_B;
+    return low;
+}
+
+static size_t
+mark_stack(struct marker *m, const struct thread *t)
+{
+    if (t->stack_high == 0)
+        return 0;
+    uintptr_t sp = t->sp != 0 ? t->sp : lowest_mapped(t);
+    size_t n = mark_range(m, sp, t->stack_high);
+    n += mark_range(m, t->other_stack.start, t->other_stack.end);
+    if (t->blocking_depth > 0)
+        n += mark_range(m, (uintptr_t)t->registers, (uintptr_t)(t->registers + SPILLED_WORDS));
+    return n;
+}
+
+static bool
+inside_scanned_stack(const struct thread *t, uintptr_t start)
+{
+    return t->sp != 0 && start >= t->sp && start < t->stack_high;
+}
+
+struct dtv_entry {
+    uintptr_t block, to_free;
+};
+
+/* The vector's address lies at the thread pointer (arm64) or one word above it (x86-64). */
+static const struct dtv_entry *
+dtv_of(const struct thread *t)
+{
+#if defined(__x86_64__)
+    return ((const struct dtv_entry *const *)t->thread_pointer)[1];
+#else
+    return ((const struct dtv_entry *const *)t->thread_pointer)[0];
+#endif
+}
+
+static size_t
+mark_thread_local(struct marker *m, const struct thread *t)
+{
+    const struct dtv_entry *dtv = dtv_of(t);
+    if (dtv == NULL)
+        return 0;
+    size_t entries = dtv[-1].block, n = 0;
+    for (size_t i = 0; i < segments.ntls; i++) {
+        const struct tls_module *module = &segments.tls[i];
+        if (module->id > entries)
+            continue;
+        uintptr_t block = dtv[module->id].block;
+        if (block != 0 && block != TLS_UNALLOCATED && !inside_scanned_stack(t, block))
+            n += mark_range(m, block, block + module->size);
+    }
+    return n;
+}
+
+static uintptr_t
+descriptor_of(const struct thread *t)
+{
+#if defined(__x86_64__)
+    return t->thread_pointer;
+#else
+    extern const uint32_t _thread_db_sizeof_pthread __attribute__((weak));
+    return &_thread_db_sizeof_pthread == NULL ? 0 : t->thread_pointer - _thread_db_sizeof_pthread;
+#endif
+}
+
+static size_t
+mark_keys(struct marker *m, const struct thread *t)
+{
+    uintptr_t descriptor = descriptor_of(t);
+    if (roots.keys_offset == 0 || descriptor == 0)
+        return 0;
+    const uintptr_t *blocks = (const uintptr_t *)(descriptor + roots.keys_offset);
+    size_t n = 0;
+    for (size_t i = 0; i < KEY_BLOCKS; i++)
+        if (blocks[i] != 0 && !inside_scanned_stack(t, blocks[i]))
+            n += mark_range(m, blocks[i], blocks[i] + KEY_BLOCK_B);
+    return n;
+}
+
+static struct root_bytes
+mark_thread(struct marker *m, const struct thread *t)
+{
+    struct root_bytes n = {.stacks = mark_stack(m, t)};
+    if (t->thread_pointer != 0)
+        n.data = mark_thread_local(m, t) + mark_keys(m, t);
+    mark_range(m, (uintptr_t)&t->arg, (uintptr_t)(&t->arg + 1));
+    mark_range(m, (uintptr_t)&t->result, (uintptr_t)(&t->result + 1));
+    return n;
+}
+
+struct root_bytes
+roots_mark(struct marker *m)
+{
+    struct root_bytes n = {0, 0};
+    for (struct thread *t = world.threads; t != NULL; t = t->next) {
+        struct root_bytes of_thread = mark_thread(m, t);
+        n.stacks += of_thread.stacks;
+        n.data += of_thread.data;
+    }
+    for (size_t i = 0; i < segments.ndata; i++)
+        n.data += mark_range(m, segments.data[i].start, segments.data[i].end);
+    for (struct registered *r = roots.registered; r != NULL; r = r->next)
+        n.data += mark_range(m, r->range.start, r->range.end);
+    return n;
+}
+
+/* ---- Registered ranges ---- */
+
+static bool
+overlap(struct range a, struct range b)
+{
+    return a.start < b.end && b.start < a.end;
+}
+
+void
+sh_roots_add(const void *start, size_t size)
+{
+    sh_init();
+    struct range range = {(uintptr_t)start, (uintptr_t)start + size};
+    sh_require(start != NULL && size > 0 && range.end > range.start,
+               "sh_roots_add: %p with %zu bytes is no range", start, size);
+    struct registered *r = meta_alloc(sizeof *r);
+    sh_require(r != NULL, "sh_roots_add: no memory");
+    r->range = range;
+    world_lock_safely(&world.cycle_lock);
+    for (struct registered *other = roots.registered; other != NULL; other = other->next)
+        sh_require(!overlap(range, other->range), "sh_roots_add: %p with %zu bytes overlaps %p", start,
+                   size, (void *)other->range.start);
+    r->next = roots.registered;
+    roots.registered = r;
+    roots.registered_b += size;
+    lock_drop(&world.cycle_lock);
+}
+
+void
+sh_roots_remove(const void *start)
+{
+    sh_init();
+    world_lock_safely(&world.cycle_lock);
+    struct registered **link = &roots.registered;
+    while (*link != NULL && (*link)->range.start != (uintptr_t)start)
+        link = &(*link)->next;
+    struct registered *r = *link;
+    if (r != NULL) {
+        *link = r->next;
+        roots.registered_b -= r->range.end - r->range.start;
+    }
+    lock_drop(&world.cycle_lock);
+    sh_require(r != NULL, "sh_roots_remove: no range begins at %p", start);
+    meta_free(r, sizeof *r);
+}
+
+size_t
+roots_registered_b(void)
+{
+    return roots.registered_b;
+}

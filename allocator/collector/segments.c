@@ -1,0 +1,95 @@
+#define _GNU_SOURCE
+#include "collector/segments.h"
+
+#include "heap/os.h"
+
+#include <link.h>
+
+#define MAX_RANGES 8192
+#define MAX_TLS 4096
+
+struct segments segments SH_STATE;
+
+/* The library's own data, see SH_STATE. The linker defines the names. */
+extern char __start_spanheap_state[] __attribute__((visibility("hidden")));
+extern char __stop_spanheap_state[] __attribute__((visibility("hidden")));
+
+static void
+add_range(uintptr_t start, uintptr_t end)
+{
+    if (start >= end)
+        return;
+    sh_require(segments.ndata < MAX_RANGES, "more than %d data segments", MAX_RANGES);
+    segments.data[segments.ndata++] = (struct range){start, end};
+}
+
+/* Adds [start, end) without the cut. */
+static void
+add_without(uintptr_t start, uintptr_t end, struct range cut)
+{
+    if (cut.end <= start || cut.start >= end) {
+        add_range(start, end);
+        return;
+    }
+    add_range(start, cut.start);
+    add_range(cut.end, end);
+}
+
+static int
+note_module(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    (void)arg;
+    (void)size;
+    struct range own = {(uintptr_t)__start_spanheap_state, (uintptr_t)__stop_spanheap_state};
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+        uintptr_t start = info->dlpi_addr + header->p_vaddr, end = start + header->p_memsz;
+        if (header->p_type == PT_LOAD && (header->p_flags & PF_W) != 0)
+            add_without(start, end, own);
+        if (header->p_type == PT_TLS && info->dlpi_tls_modid != 0 && segments.ntls < MAX_TLS)
+            segments.tls[segments.ntls++] =
+                (struct tls_module){info->dlpi_tls_modid, header->p_memsz};
+    }
+    return 0;
+}
+
+static void
+read_table(void)
+{
+    if (segments.data == NULL) {
+        segments.data = os_map_sparse(MAX_RANGES * sizeof *segments.data);
+        segments.tls = os_map_sparse(MAX_TLS * sizeof *segments.tls);
+        sh_require(segments.data != NULL && segments.tls != NULL,
+                   "no memory for the table of data segments");
+    }
+    segments.ndata = segments.ntls = 0;
+    dl_iterate_phdr(note_module, NULL);
+}
+
+struct locked_work {
+    void (*work)(void *arg);
+    void *arg;
+};
+
+/* Called for the first module; the lock is recursive, so the table can be read from in here. */
+static int
+run_locked(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    (void)size;
+    struct locked_work *w = arg;
+    if (segments.data == NULL || info->dlpi_adds != segments.adds ||
+        info->dlpi_subs != segments.subs) {
+        read_table();
+        segments.adds = info->dlpi_adds;
+        segments.subs = info->dlpi_subs;
+    }
+    w->work(w->arg);
+    return 1;
+}
+
+void
+segments_with_loader_locked(void (*work)(void *arg), void *arg)
+{
+    struct locked_work w = {work, arg};
+    dl_iterate_phdr(run_locked, &w);
+}

@@ -1,0 +1,117 @@
+#include "collector/sweep.h"
+
+#include "heap/central.h"
+
+#define RECLAIM_SPANS_MIN 100 /* most spans that one request for pages sweeps, ... */
+#define RECLAIM_SPANS_A_PAGE 16 /* ... and for each page asked for */
+
+static struct {
+    _Atomic uint32_t pending;  /* some span may be unswept */
+    _Atomic uint32_t next_row; /* where the search for pages goes on */
+    bool clobber;
+} sweep SH_STATE;
+
+void
+sweep_set_clobber(bool on)
+{
+    sweep.clobber = on;
+}
+
+void
+sweep_begin(void)
+{
+    atomic_store(&sweep.next_row, 0);
+    atomic_store(&sweep.pending, 1);
+}
+
+static bool
+is_marked(const struct span *s, uint32_t index)
+{
+    return s->mark_bits[index / 64] >> (index % 64) & 1;
+}
+
+static void
+clobber_dead(struct span *s)
+{
+    for (uint32_t i = 0; i < s->nelems; i++) {
+        if (is_marked(s, i) || !span_is_allocated(s, i))
+            continue;
+        uint32_t *words = (uint32_t *)span_slot(s, i);
+        for (size_t w = 0; w < s->elem_b / sizeof *words; w++)
+            words[w] = 0xdeadbeef;
+    }
+}
+
+bool
+hook_sweep_span(struct cache *c, struct span *s)
+{
+    uint32_t generation = atomic_load(&heap_sweepgen), returned = 0;
+    sh_invariant(atomic_load(&s->sweepgen) == generation - 1);
+    if (unlikely(sweep.clobber))
+        clobber_dead(s);
+    uint32_t died = span_commit_sweep(s, &returned);
+    c->counts.frees[s->class] += died;
+    if (s->class == 0)
+        c->counts.large_free_b += died * s->elem_b;
+    if (returned > 0)
+        atomic_fetch_sub(&heap_live_b, returned * s->elem_b);
+    atomic_store_explicit(&s->sweepgen, generation, memory_order_release);
+    if (s->alloc_count > 0)
+        return false;
+    pageheap_free_span(s);
+    return true;
+}
+
+/* Sweeps one span of a row. False: none was left. *pages: pages that came free. */
+static bool
+sweep_one(struct cache *c, unsigned row, size_t *pages)
+{
+    struct span *s = central_take_unswept(row);
+    if (s == NULL)
+        return false;
+    size_t npages = s->npages;
+    if (hook_sweep_span(c, s))
+        *pages += npages;
+    else
+        central_file_swept(s);
+    return true;
+}
+
+/* Large objects come first: they are few and give whole runs of pages. */
+static unsigned
+row_at(unsigned step)
+{
+    unsigned kinds = TINY_ROW / NCLASSES;
+    if (step < kinds)
+        return span_row(0, (enum span_kind)step);
+    return step - kinds;
+}
+
+#define STEPS (NROWS + TINY_ROW / NCLASSES)
+
+void
+hook_reclaim_pages(struct cache *c, size_t npages)
+{
+    size_t pages = 0, budget = RECLAIM_SPANS_MIN + RECLAIM_SPANS_A_PAGE * npages;
+    while (atomic_load_explicit(&sweep.pending, memory_order_relaxed) && pages < npages) {
+        unsigned step = atomic_load(&sweep.next_row);
+        if (step >= STEPS) {
+            atomic_store(&sweep.pending, 0);
+            return;
+        }
+        if (budget-- == 0 || atomic_load(&c->stop_pending))
+            return;
+        if (!sweep_one(c, row_at(step), &pages))
+            atomic_compare_exchange_strong(&sweep.next_row, &step, step + 1);
+    }
+}
+
+void
+sweep_finish(struct cache *c)
+{
+    size_t pages = 0;
+    for (unsigned row = 0; row < NROWS; row++)
+        while (sweep_one(c, row, &pages)) {
+        }
+    atomic_store(&sweep.pending, 0);
+}

@@ -1,0 +1,387 @@
+/*
+ * How threads come and go. A thread is in the list from before it exists: its argument is a root until
+ * it runs, its result until it is joined. It leaves in the last round of the destructors of its
+ * pthread keys, since those of the program may still use the heap.
+ */
+#define _GNU_SOURCE
+#include "collector/threads.h"
+
+#include "heap/meta.h"
+#include "heap/os.h"
+
+#include <limits.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static pthread_key_t leave_key SH_STATE;
+
+struct threads_real threads_real SH_STATE = {
+    .create = pthread_create,
+    .join = pthread_join,
+    .detach = pthread_detach,
+    .exit = pthread_exit,
+    .set_mask = pthread_sigmask,
+};
+
+/* ---- The list ---- */
+
+static void
+lock_list(void)
+{
+    if (cache_self != NULL)
+        world_lock_safely(&world.lock);
+    else
+        lock_take(&world.lock);
+}
+
+struct thread *
+world_add_thread(enum thread_life life)
+{
+    struct thread *t = meta_alloc(sizeof *t);
+    if (t == NULL)
+        return NULL;
+    cache_init(&t->cache);
+    t->life = life;
+    atomic_store(&t->state, THREAD_SAFE);
+    lock_list();
+    t->next = world.threads;
+    if (t->next != NULL)
+        t->next->prev = t;
+    world.threads = t;
+    world.nthreads += life != LIFE_ENDED;
+    lock_drop(&world.lock);
+    return t;
+}
+
+/* The list's lock is held. */
+static void
+unlink_thread(struct thread *t)
+{
+    if (t->prev != NULL)
+        t->prev->next = t->next;
+    else
+        world.threads = t->next;
+    if (t->next != NULL)
+        t->next->prev = t->prev;
+    world.nthreads -= t->life != LIFE_ENDED;
+}
+
+void
+world_remove_thread(struct thread *t)
+{
+    lock_list();
+    unlink_thread(t);
+    counts_move(&world.ended_counts, &t->cache.counts);
+    lock_drop(&world.lock);
+    meta_free(t, sizeof *t);
+}
+
+static void
+find_own_stack(struct thread *t)
+{
+    pthread_attr_t attr;
+    void *low = NULL;
+    size_t size = 0;
+    sh_require(pthread_getattr_np(pthread_self(), &attr) == 0, "cannot find the stack of thread %d",
+               (int)t->tid);
+    pthread_attr_getstack(&attr, &low, &size);
+    pthread_attr_destroy(&attr);
+    t->stack_high = (uintptr_t)low + size;
+    t->stack_low = (uintptr_t)low;
+}
+
+void
+world_adopt_self(struct thread *t)
+{
+    t->tid = (pid_t)syscall(SYS_gettid);
+    t->thread_pointer = (uintptr_t)__builtin_thread_pointer();
+    find_own_stack(t);
+    pthread_setspecific(leave_key, t);
+    cache_self = &t->cache;
+    t->life = LIFE_ATTACHED;
+    world_leave_safe(t);
+}
+
+static void
+leave_self(void *arg)
+{
+    struct thread *t = arg;
+    cache_flush(&t->cache);
+    lock_take(&world.lock);
+    counts_move(&world.ended_counts, &t->cache.counts);
+    bool keep = t->created && !t->detached;
+    if (keep)
+        world.nthreads--;
+    else
+        unlink_thread(t);
+    t->life = LIFE_ENDED;
+    t->stack_high = t->stack_low = t->thread_pointer = 0;
+    t->other_stack = (struct range){0, 0};
+    lock_drop(&world.lock);
+    if (!keep)
+        meta_free(t, sizeof *t);
+}
+
+/*
+ * The thread becomes safe and stays so: nothing of it is scanned any more but its result. The cycle
+ * lock keeps a collection from running while its cache is flushed.
+ */
+static void
+leave_for_good(void *sp, void *arg)
+{
+    struct thread *t = arg;
+    world_enter_safe_here(t, (uintptr_t)sp);
+    lock_take(&world.cycle_lock);
+    cache_self = NULL;
+    leave_self(t);
+    lock_drop(&world.cycle_lock);
+}
+
+void
+world_leave_self(struct thread *t)
+{
+    pthread_setspecific(leave_key, NULL);
+    registers_spill_call(leave_for_good, t);
+}
+
+static _Thread_local int leave_rounds __attribute__((tls_model("initial-exec")));
+
+static void
+on_thread_end(void *arg)
+{
+    if (++leave_rounds < PTHREAD_DESTRUCTOR_ITERATIONS)
+        pthread_setspecific(leave_key, arg);
+    else
+        world_leave_self(arg);
+}
+
+void
+threads_init(void)
+{
+    sh_require(pthread_key_create(&leave_key, on_thread_end) == 0,
+               "no pthread key is left for the library (PTHREAD_KEYS_MAX)");
+}
+
+/* ---- Threads made here ---- */
+
+static struct thread *
+caller(const char *function)
+{
+    if (cache_self == NULL)
+        hook_attach_caller();
+    sh_require(cache_self != NULL, "%s: the calling thread is not attached", function);
+    return thread_self();
+}
+
+static void *
+run_thread(void *arg)
+{
+    struct thread *t = arg;
+    while (!atomic_load(&t->handle_known))
+        os_futex_wait(&t->handle_known, 0, 0);
+    world_adopt_self(t);
+    void *start_arg = t->arg;
+    SH_KEEP_ALIVE(start_arg);
+    t->arg = NULL;
+    t->result = t->start(start_arg);
+    return t->result;
+}
+
+int
+threads_create(threads_create_function create, pthread_t *thread, const pthread_attr_t *attr,
+               void *(*start)(void *), void *arg)
+{
+    caller("sh_thread_create");
+    int detach_state = PTHREAD_CREATE_JOINABLE;
+    if (attr != NULL)
+        pthread_attr_getdetachstate(attr, &detach_state);
+    struct thread *t = world_add_thread(LIFE_STARTING);
+    if (t == NULL)
+        return EAGAIN;
+    t->created = true;
+    t->detached = detach_state == PTHREAD_CREATE_DETACHED;
+    t->start = start;
+    t->arg = arg;
+    int error = create(thread, attr, run_thread, t);
+    if (error != 0) {
+        world_remove_thread(t);
+        return error;
+    }
+    t->handle = *thread;
+    atomic_store(&t->handle_known, 1);
+    os_futex_wake_all(&t->handle_known);
+    return 0;
+}
+
+/* The record of a thread made here; the list's lock is held. */
+static struct thread *
+find_thread(pthread_t handle)
+{
+    for (struct thread *t = world.threads; t != NULL; t = t->next)
+        if (t->created && !t->detached && pthread_equal(t->handle, handle))
+            return t;
+    return NULL;
+}
+
+static struct thread *
+look_up(pthread_t handle)
+{
+    lock_list();
+    struct thread *t = find_thread(handle);
+    lock_drop(&world.lock);
+    return t;
+}
+
+/* Nobody will ask for this thread's result any more. */
+static void
+forget_result(struct thread *t)
+{
+    if (t == NULL)
+        return;
+    lock_list();
+    t->detached = true;
+    t->result = NULL;
+    bool dead = t->life == LIFE_ENDED;
+    if (dead)
+        unlink_thread(t);
+    lock_drop(&world.lock);
+    if (dead)
+        meta_free(t, sizeof *t);
+}
+
+struct join {
+    threads_join_function join;
+    pthread_t thread;
+    void **result;
+    int error;
+};
+
+static void
+wait_for_thread(void *arg)
+{
+    struct join *j = arg;
+    j->error = j->join(j->thread, j->result);
+}
+
+/* The record is looked up first: once joined, the handle may belong to another thread. */
+int
+threads_join(threads_join_function join, pthread_t thread, void **result)
+{
+    void *value = NULL;
+    struct join j = {join, thread, &value, 0};
+    caller("sh_thread_join");
+    struct thread *t = look_up(thread);
+    world_safe_call(wait_for_thread, &j);
+    if (j.error == 0)
+        forget_result(t);
+    if (j.error == 0 && result != NULL)
+        *result = value;
+    return j.error;
+}
+
+int
+threads_detach(threads_detach_function detach, pthread_t thread)
+{
+    caller("sh_thread_detach");
+    struct thread *t = look_up(thread);
+    int error = detach(thread);
+    if (error == 0)
+        forget_result(t);
+    return error;
+}
+
+void
+threads_set_result(void *result)
+{
+    struct thread *t = thread_self();
+    if (t != NULL)
+        t->result = result;
+}
+
+int
+sh_thread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg)
+{
+    return threads_create(threads_real.create, thread, attr, start, arg);
+}
+
+int
+sh_thread_join(pthread_t thread, void **result)
+{
+    return threads_join(threads_real.join, thread, result);
+}
+
+int
+sh_thread_detach(pthread_t thread)
+{
+    return threads_detach(threads_real.detach, thread);
+}
+
+void
+sh_thread_exit(void *result)
+{
+    threads_set_result(result);
+    threads_real.exit(result);
+    __builtin_unreachable();
+}
+
+int
+sh_thread_sigmask(int how, const void *set, void *old_set)
+{
+    sigset_t allowed;
+    if (set != NULL)
+        set = threads_without_stop_signal(set, &allowed);
+    return threads_real.set_mask(how, set, old_set);
+}
+
+const sigset_t *
+threads_without_stop_signal(const sigset_t *set, sigset_t *buffer)
+{
+    if (set == NULL || !sigismember(set, world.signal))
+        return set;
+    *buffer = *set;
+    sigdelset(buffer, world.signal);
+    return buffer;
+}
+
+/* ---- Threads made elsewhere, and blocking ---- */
+
+void
+sh_thread_attach(void)
+{
+    sh_init();
+    if (cache_self != NULL)
+        return;
+    struct thread *t = world_add_thread(LIFE_ATTACHED);
+    sh_require(t != NULL, "sh_thread_attach: no memory for the thread's record");
+    world_adopt_self(t);
+}
+
+void
+sh_thread_leave(void)
+{
+    struct thread *t = thread_self();
+    if (t != NULL && !t->created)
+        world_leave_self(t);
+}
+
+/* Called by sh_blocking_begin() with the spilled registers, which will soon be overwritten. */
+void
+blocking_begin_spilled(void *sp, void *arg)
+{
+    (void)arg;
+    struct thread *t = caller("sh_blocking_begin");
+    if (t->blocking_depth++ > 0)
+        return;
+    memcpy(t->registers, sp, sizeof t->registers);
+    world_enter_safe_here(t, (uintptr_t)sp);
+}
+
+void
+sh_blocking_end(void)
+{
+    struct thread *t = caller("sh_blocking_end");
+    sh_require(t->blocking_depth > 0, "sh_blocking_end without sh_blocking_begin");
+    if (--t->blocking_depth == 0)
+        world_leave_safe(t);
+}

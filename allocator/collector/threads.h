@@ -1,0 +1,37 @@
+/* Threads: what sh_thread_*() and the functions that the shared library interposes have in common. */
+#ifndef SPANHEAP_THREADS_H
+#define SPANHEAP_THREADS_H
+
+#include "collector/world.h"
+
+#include <spanheap.h>
+
+#include <errno.h>
+#include <signal.h>
+
+typedef int (*threads_create_function)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+typedef int (*threads_join_function)(pthread_t, void **);
+typedef int (*threads_detach_function)(pthread_t);
+
+/* The C library's own functions. Set by the interposer where ours took their names. */
+struct threads_real {
+    threads_create_function create;
+    threads_join_function join;
+    threads_detach_function detach;
+    void (*exit)(void *) __attribute__((noreturn));
+    int (*set_mask)(int, const sigset_t *, sigset_t *);
+};
+extern struct threads_real threads_real;
+
+void threads_init(void);
+int threads_create(threads_create_function create, pthread_t *thread, const pthread_attr_t *attr,
+                   void *(*start)(void *), void *arg);
+int threads_join(threads_join_function join, pthread_t thread, void **result);
+int threads_detach(threads_detach_function detach, pthread_t thread);
+void threads_set_result(void *result);
+/** The set itself, or a copy in *buffer without the stop signal. */
+const sigset_t *threads_without_stop_signal(const sigset_t *set, sigset_t *buffer);
+/** Called from assembly; see registers.S. */
+void blocking_begin_spilled(void *sp, void *arg);
+
+#endif

@@ -1,0 +1,108 @@
+/*
+ * The world: every thread that may touch the heap, and how all of them are brought to a stop.
+ *
+ * A thread is
+ *   running   it may read and write the heap; a stop sends it the stop signal;
+ *   safe      it does not touch the heap and has published its stack pointer and registers: it waits
+ *             for a lock, zeroes fresh memory, is inside sh_blocking_begin/end, or is stopped.
+ * The world is stopped when every other thread is safe and none can become running: leaving the safe
+ * state ends in a look at world.stopping (Dekker's protocol: the stopper sets it and then looks at
+ * the states; the leaver sets its state and then looks at it).
+ *
+ * Whoever stops the world holds world.cycle_lock and is itself in the safe state, so that its own
+ * stack is scanned like any other. It holds no lock of a higher rank, and between stop and start
+ * calls nothing that might take a lock of the C library: a stopped thread may hold it.
+ */
+#ifndef SPANHEAP_WORLD_H
+#define SPANHEAP_WORLD_H
+
+#include "collector/registers.h"
+#include "heap/cache.h"
+#include "heap/lock.h"
+
+#include <pthread.h>
+#include <sys/types.h>
+
+enum thread_state { THREAD_RUNNING = 0, THREAD_SAFE = 1 };
+
+enum thread_life {
+    LIFE_STARTING, /* created, has not run yet: its argument is a root */
+    LIFE_ATTACHED,
+    LIFE_ENDED, /* its result is a root until somebody joins it */
+};
+
+struct range {
+    uintptr_t start, end;
+};
+
+struct thread {
+    struct cache cache; /* first: cache_self points here */
+    struct thread *next, *prev;
+    _Atomic uint32_t state; /* enum thread_state */
+    enum thread_life life;
+    bool created;  /* by sh_thread_create: there is a handle, an argument, a result */
+    bool detached; /* nobody will ask for the result */
+    pid_t tid;
+    pthread_t handle;
+    _Atomic uint32_t handle_known; /* the child waits for it before it runs */
+    void *(*start)(void *);
+    void *arg, *result;          /* roots */
+    uintptr_t thread_pointer;    /* leads to its thread-local storage */
+    uintptr_t stack_low, stack_high;
+    /* Valid while it is safe. */
+    uintptr_t sp;                /* of the ordinary stack; 0: scan all that is mapped */
+    struct range other_stack;    /* the alternate signal stack in use; empty: none */
+    uintptr_t registers[SPILLED_WORDS]; /* of sh_blocking_begin */
+    uint32_t blocking_depth;
+};
+
+struct world {
+    struct lock cycle_lock;      /* one stop or collection at a time */
+    struct lock lock;            /* the list; held from stop to start */
+    struct thread *threads;
+    unsigned nthreads;
+    _Atomic uint32_t stopping;   /* 1 from stop to start; the stopped wait on it */
+    _Atomic uint32_t acks;       /* counts arrivals in the safe state during a stop */
+    int signal;
+    struct counts ended_counts;  /* of threads that are gone */
+    uint64_t stops;
+};
+extern struct world world;
+
+static inline struct thread *
+thread_self(void)
+{
+    return (struct thread *)cache_self;
+}
+
+/** Installs the stop signal's handler. signal 0: the default. Fatal if it cannot be used. */
+void world_init(int signal);
+/** Stops all other threads. The caller is safe and holds the cycle lock; takes the list's lock. */
+void world_stop(void);
+/** Lets them go on. */
+void world_start(void);
+
+/** Spills the registers, becomes safe, runs work(arg), becomes running again. Nests. */
+void world_safe_call(void (*work)(void *arg), void *arg);
+/** Takes a lock that may be held over a stop, in the safe state. */
+void world_lock_safely(struct lock *lock);
+
+/** Enters a thread into the list, in the safe state. NULL: no memory. */
+struct thread *world_add_thread(enum thread_life life);
+/** Takes it out and frees the record; its cache must be flushed. */
+void world_remove_thread(struct thread *t);
+/** The calling thread becomes running, with what is known of its stack. */
+void world_adopt_self(struct thread *t);
+/** Flushes the caller's cache and ends its life: removed, or kept for its result. */
+void world_leave_self(struct thread *t);
+
+/** From the state safe to running; waits while the world is stopped. */
+void world_leave_safe(struct thread *t);
+void world_enter_safe(struct thread *t, uintptr_t sp);
+/** The same from wherever sp is: the ordinary stack or the alternate signal stack. */
+void world_enter_safe_here(struct thread *t, uintptr_t sp);
+
+/** fork handlers, see fork.c. */
+void fork_init(void);
+
+#endif

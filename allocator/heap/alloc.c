@@ -1,0 +1,247 @@
+/*
+ * Allocation. Three ways, by size:
+ *   tiny   under 16 bytes without pointers: the rest of the thread's current 16-byte block;
+ *   small  up to 32 KiB: the next free slot of the thread's cached span, found by counting trailing
+ *          zeros in its alloc_cache; when the span is used up, cache_refill() fetches another;
+ *   large  whole pages in a span of their own, from the page heap.
+ * The order in the small path matters: take the slot, zero it, note its type, and only then publish
+ * it by moving free_index. Nothing can stop the thread in between (cache_enter).
+ */
+#include "heap/alloc.h"
+
+#include "heap/central.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define INLINE_ZERO_MAX_B 256
+
+static const uint64_t zero_object[2] __attribute__((aligned(16)));
+
+/* A slot is a multiple of 8 bytes. The empty asm keeps the loop from becoming a call of memset. */
+static inline void
+zero_slot(uintptr_t p, size_t size)
+{
+    typedef uint64_t pair __attribute__((vector_size(16), aligned(8), may_alias));
+    typedef uint64_t word __attribute__((may_alias));
+    if (size > INLINE_ZERO_MAX_B) {
+        memset((void *)p, 0, size);
+        return;
+    }
+    size_t at = 0;
+    for (; at + 16 <= size; at += 16) {
+        *(pair *)(p + at) = (pair){0, 0};
+        __asm__ volatile("" : : : "memory");
+    }
+    if (at < size)
+        *(word *)(p + at) = 0;
+}
+
+/* The next free slot of a row, zeroed, published. 0: no memory. Depth is held. */
+static inline uintptr_t
+take_slot(struct cache *c, unsigned row, const struct sh_type *type)
+{
+    struct span *s = c->spans[row];
+    if (unlikely(s->alloc_cache == 0)) {
+        if (!cache_refill(c, row))
+            return 0;
+        s = c->spans[row];
+    }
+    uint32_t index = s->cache_base + (uint32_t)__builtin_ctzll(s->alloc_cache);
+    s->alloc_cache &= s->alloc_cache - 1;
+    s->alloc_count++;
+    uintptr_t p = span_slot(s, index);
+    if (s->needzero)
+        zero_slot(p, s->elem_b);
+    if (type != NULL)
+        span_set_type(s, index, type);
+    atomic_store_explicit(&s->free_index, index + 1, memory_order_release);
+    return p;
+}
+
+/* Objects are aligned to the largest power of two up to 8 that divides their size. */
+static uint32_t
+tiny_align(uint32_t offset, size_t size)
+{
+    uint32_t mask = (size & 7) == 0 ? 7 : (size & 3) == 0 ? 3 : (size & 1) == 0 ? 1 : 0;
+    return (offset + mask) & ~mask;
+}
+
+static uintptr_t
+alloc_tiny(struct cache *c, size_t size)
+{
+    uint32_t offset = tiny_align(c->tiny_used, size);
+    if (c->tiny != 0 && offset + size <= TINY_MAX_B) {
+        c->tiny_used = offset + (uint32_t)size;
+        c->counts.tiny_allocs++;
+        return c->tiny + offset;
+    }
+    uintptr_t block = take_slot(c, TINY_ROW, NULL);
+    if (block != 0 && (c->tiny == 0 || size < c->tiny_used)) { /* keep the emptier of the two */
+        c->tiny = block;
+        c->tiny_used = (uint32_t)size;
+    }
+    return block;
+}
+
+/* Pages and a span for one large object. NULL: no memory. Inside the slow section. */
+static struct span *
+make_large(struct cache *c, size_t npages, enum span_kind kind)
+{
+    bool needzero = true;
+    hook_reclaim_pages(c, npages);
+    uintptr_t base = pageheap_take_pages(npages, &needzero);
+    if (base == 0)
+        return NULL;
+    if (needzero)
+        hook_zero_pages((void *)base, npages * PAGE_B);
+    struct span *s = pageheap_make_span(base, npages, 0, kind, false);
+    if (s == NULL)
+        pageheap_return_pages(base, npages);
+    return s;
+}
+
+static uintptr_t
+alloc_large(struct cache *c, size_t size, enum span_kind kind, const struct sh_type *type)
+{
+    size_t bytes = sizeclass_round(size);
+    if (bytes == SIZE_MAX)
+        return 0;
+    hook_allocation_point(c, bytes);
+    cache_slow_enter(c);
+    struct span *s = make_large(c, bytes / PAGE_B, kind);
+    if (s != NULL) {
+        s->layout.type = type;
+        s->alloc_cache = 0;
+        s->alloc_count = s->alloc_count_cached = 1;
+        atomic_store_explicit(&s->free_index, 1, memory_order_release);
+        c->counts.mallocs[0]++;
+        c->counts.large_alloc_b += bytes;
+        atomic_fetch_add(&heap_live_b, bytes);
+        central_add_large(s);
+    }
+    cache_slow_leave(c);
+    return s == NULL ? 0 : s->base;
+}
+
+static inline uintptr_t
+alloc_once(struct cache *c, size_t size, enum span_kind kind, const struct sh_type *type)
+{
+    if (unlikely(size > SMALL_MAX_B))
+        return alloc_large(c, size, kind, type);
+    if (kind == KIND_NOSCAN && size < TINY_MAX_B)
+        return alloc_tiny(c, size);
+    return take_slot(c, span_row(sizeclass_of(size), kind), type);
+}
+
+static __attribute__((noinline)) void *
+alloc_retry(struct cache *c, size_t size, enum span_kind kind, const struct sh_type *type)
+{
+    uintptr_t p = 0;
+    for (unsigned attempt = 0; p == 0 && hook_out_of_memory(size, attempt); attempt++) {
+        cache_enter(c);
+        p = alloc_once(c, size, kind, type);
+        cache_leave(c);
+    }
+    return (void *)p;
+}
+
+static inline void *
+alloc_inline(size_t size, enum span_kind kind, const struct sh_type *type)
+{
+    struct cache *c = cache_self;
+    if (unlikely(c == NULL))
+        c = hook_attach_caller();
+    if (unlikely(size == 0))
+        return (void *)(uintptr_t)zero_object;
+    cache_enter(c);
+    uintptr_t p = alloc_once(c, size, kind, type);
+    cache_leave(c);
+    return likely(p != 0) ? (void *)p : alloc_retry(c, size, kind, type);
+}
+
+void *
+alloc_object(size_t size, enum span_kind kind, const struct sh_type *type)
+{
+    return alloc_inline(size, kind, type);
+}
+
+static _Noreturn void
+die_without_memory(size_t size)
+{
+    sh_fatal("out of memory: cannot allocate %zu bytes; the heap has %zu bytes in arenas, of %zu "
+             "reserved (see SH_RESERVE, ulimit -v)",
+             size, atomic_load(&pageheap.used_b), pageheap.reserved_b);
+}
+
+void *
+alloc_or_die(size_t size, enum span_kind kind, const struct sh_type *type)
+{
+    void *p = alloc_inline(size, kind, type);
+    if (unlikely(p == NULL))
+        die_without_memory(size);
+    return p;
+}
+
+enum span_kind
+alloc_kind_of(const struct sh_type *type)
+{
+    if (type->pointer_mask == NULL)
+        return KIND_NOSCAN;
+    sh_require(type->size % WORD_B == 0, "type %s: holds pointers, but its size %zu is no multiple of 8",
+               type->name, type->size);
+    return KIND_TYPED;
+}
+
+size_t
+alloc_array_b(const struct sh_type *type, size_t count)
+{
+    size_t size;
+    sh_require(!__builtin_mul_overflow(type->size, count, &size),
+               "sh_alloc_array: %zu elements of type %s (%zu bytes) overflow", count, type->name,
+               type->size);
+    return size;
+}
+
+void *
+sh_alloc(size_t size)
+{
+    return alloc_or_die(size, KIND_UNTYPED, NULL);
+}
+
+void *
+sh_alloc_noscan(size_t size)
+{
+    return alloc_or_die(size, KIND_NOSCAN, NULL);
+}
+
+void *
+sh_alloc_typed(const struct sh_type *type)
+{
+    return sh_alloc_array(type, 1);
+}
+
+void *
+sh_alloc_array(const struct sh_type *type, size_t count)
+{
+    enum span_kind kind = alloc_kind_of(type);
+    return alloc_or_die(alloc_array_b(type, count), kind, kind == KIND_TYPED ? type : NULL);
+}
+
+void *
+sh_try_alloc(size_t count, size_t size, enum sh_alloc_flags flags)
+{
+    size_t bytes;
+    void *p = NULL;
+    if (!__builtin_mul_overflow(count, size, &bytes))
+        p = alloc_object(bytes, flags & SH_NOSCAN ? KIND_NOSCAN : KIND_UNTYPED, NULL);
+    if (p == NULL)
+        errno = ENOMEM;
+    return p;
+}
+
+size_t
+sh_round_size(size_t size)
+{
+    return sizeclass_round(size);
+}

@@ -1,0 +1,64 @@
+/*
+ * What every file of the library includes: sizes, attributes, the two assertion macros.
+ *
+ * sh_require() guards against a user's mistake: it is always on and says what is wrong.
+ * sh_invariant() guards our own promises: it is on in debug builds (-DSH_DEBUG).
+ */
+#ifndef SPANHEAP_BASE_H
+#define SPANHEAP_BASE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAGE_SHIFT 13
+#define PAGE_B ((size_t)1 << PAGE_SHIFT)
+#define ARENA_B ((size_t)64 << 20)
+#define ARENA_PAGES (ARENA_B / PAGE_B)
+#define WORD_B sizeof(void *)
+#define CACHE_LINE_B 64
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/*
+ * The library's own writable data. The section lies in the data segment, which is a root; what is
+ * marked so is left out when roots are read, or the allocator's lists would keep garbage alive.
+ */
+#define SH_STATE __attribute__((section("spanheap_state")))
+
+/* Keeps the compiler from moving memory accesses; enough against a signal on the same thread. */
+#define signal_fence() atomic_signal_fence(memory_order_seq_cst)
+
+/** Prints "spanheap: fatal: ..." and aborts. Formats %s %zu %lu %p %d only; takes no lock. */
+_Noreturn void sh_fatal(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
+/** Prints "spanheap: ..." on stderr in one write. Same formats. */
+void sh_warn(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
+
+#define sh_require(condition, ...)                                                                 \
+    do {                                                                                           \
+        if (unlikely(!(condition)))                                                                \
+            sh_fatal(__VA_ARGS__);                                                                 \
+    } while (0)
+
+#ifdef SH_DEBUG
+#define sh_invariant(condition)                                                                    \
+    sh_require(condition, "invariant broken: %s (%s:%d)", #condition, __FILE__, __LINE__)
+#else
+#define sh_invariant(condition) ((void)sizeof(condition))
+#endif
+
+static inline size_t
+size_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline size_t
+round_up(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
+
+#endif

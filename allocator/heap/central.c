@@ -1,0 +1,224 @@
+#include "heap/central.h"
+
+#include "heap/meta.h"
+
+#define SWEEP_TRIES 100 /* spans swept in search of one slot, as in Go's mcentral */
+
+struct central {
+    struct lock lock;
+    struct span_list partial[2], full[2]; /* [generation/2 % 2] swept, the other one unswept */
+} __attribute__((aligned(CACHE_LINE_B)));
+
+static struct central *centrals SH_STATE;
+
+bool
+central_init(void)
+{
+    centrals = meta_alloc(NROWS * sizeof *centrals);
+    for (unsigned row = 0; centrals != NULL && row < NROWS; row++)
+        centrals[row].lock.rank = RANK_CENTRAL;
+    return centrals != NULL;
+}
+
+static unsigned
+swept_side(void)
+{
+    return atomic_load(&heap_sweepgen) / 2 % 2;
+}
+
+static struct central *
+central_of(const struct span *s)
+{
+    return &centrals[span_row(s->class, s->kind)];
+}
+
+/* Who moves the generation from "not swept" to "being swept" sweeps. Central lock is held. */
+static bool
+acquire(struct span *s)
+{
+    uint32_t gen = atomic_load(&heap_sweepgen), expected = gen - 2;
+    return atomic_compare_exchange_strong(&s->sweepgen, &expected, gen - 1);
+}
+
+static bool
+has_free_slot(const struct span *s)
+{
+    return span_free_ahead(s) > 0 || atomic_load(&s->freed_count) > 0;
+}
+
+/* Takes a span out of the central's reach: charges its free slots to the live heap. */
+static void
+enter_cache(struct span *s)
+{
+    uint32_t returned = span_reclaim_freed(s);
+    s->alloc_count_cached = s->alloc_count;
+    s->cached = 1;
+    size_t ahead_b = span_free_ahead(s) * s->elem_b, returned_b = returned * s->elem_b;
+    atomic_fetch_add(&heap_live_b, ahead_b - returned_b);
+    sh_invariant(ahead_b > 0);
+}
+
+static struct span *
+pop(struct central *central, struct span_list *list, bool unswept)
+{
+    lock_take(&central->lock);
+    struct span *s = span_list_pop(list);
+    if (s != NULL && unswept) {
+        bool mine = acquire(s);
+        sh_invariant(mine);
+        (void)mine;
+    } else if (s != NULL) {
+        s->cached = 1;
+    }
+    lock_drop(&central->lock);
+    return s;
+}
+
+static struct span *
+take_by_sweeping(struct cache *c, struct central *central)
+{
+    for (int i = 0; i < SWEEP_TRIES; i++) {
+        if (atomic_load(&c->stop_pending))
+            return NULL;
+        unsigned unswept = 1 - swept_side();
+        struct span *s = pop(central, &central->partial[unswept], true);
+        if (s == NULL)
+            s = pop(central, &central->full[unswept], true);
+        if (s == NULL)
+            return NULL;
+        if (hook_sweep_span(c, s))
+            continue; /* was empty: its pages are free for any class */
+        if (has_free_slot(s)) {
+            s->cached = 1;
+            return s;
+        }
+        central_file_swept(s);
+    }
+    return NULL;
+}
+
+static struct span *
+new_span(struct cache *c, unsigned row)
+{
+    unsigned class = row_class(row);
+    size_t npages = class_pages[class];
+    bool needzero = true;
+    hook_reclaim_pages(c, npages);
+    uintptr_t base = pageheap_take_pages(npages, &needzero);
+    if (base == 0)
+        return NULL;
+    struct span *s = pageheap_make_span(base, npages, class, row_kind(row), needzero);
+    if (s == NULL)
+        pageheap_return_pages(base, npages);
+    return s;
+}
+
+struct span *
+central_take(struct cache *c, unsigned row)
+{
+    struct central *central = &centrals[row];
+    struct span *s = pop(central, &central->partial[swept_side()], false);
+    if (s == NULL)
+        s = take_by_sweeping(c, central);
+    if (s == NULL && atomic_load(&c->stop_pending))
+        return NULL;
+    if (s == NULL)
+        s = new_span(c, row);
+    if (s != NULL)
+        enter_cache(s);
+    return s;
+}
+
+/* The central lock is held. */
+static void
+file_locked(struct central *central, struct span *s)
+{
+    unsigned side = swept_side();
+    sh_invariant(atomic_load(&s->sweepgen) == atomic_load(&heap_sweepgen));
+    span_list_push(has_free_slot(s) ? &central->partial[side] : &central->full[side], s);
+}
+
+void
+central_put(struct cache *c, struct span *s)
+{
+    struct central *central = central_of(s);
+    c->counts.mallocs[s->class] += s->alloc_count - s->alloc_count_cached;
+    s->alloc_count_cached = s->alloc_count;
+    atomic_fetch_sub(&heap_live_b, span_free_ahead(s) * s->elem_b);
+    lock_take(&central->lock);
+    s->cached = 0;
+    file_locked(central, s);
+    lock_drop(&central->lock);
+}
+
+void
+central_add_large(struct span *s)
+{
+    struct central *central = central_of(s);
+    lock_take(&central->lock);
+    span_list_push(&central->full[swept_side()], s);
+    lock_drop(&central->lock);
+}
+
+struct span *
+central_take_unswept(unsigned row)
+{
+    struct central *central = &centrals[row];
+    unsigned unswept = 1 - swept_side();
+    if (central->partial[unswept].first == NULL && central->full[unswept].first == NULL)
+        return NULL; /* read without the lock: lists only become unswept while the world is stopped */
+    struct span *s = pop(central, &central->partial[unswept], true);
+    return s != NULL ? s : pop(central, &central->full[unswept], true);
+}
+
+void
+central_file_swept(struct span *s)
+{
+    struct central *central = central_of(s);
+    lock_take(&central->lock);
+    file_locked(central, s);
+    lock_drop(&central->lock);
+}
+
+/*
+ * The span is found again under the lock: between the freeing of the slot and here it may have been
+ * emptied by another thread and its record reused. Whatever it is now, what follows suits it.
+ */
+void
+central_note_free(struct span *s)
+{
+    struct central *central = central_of(s);
+    bool empty = false;
+    lock_take(&central->lock);
+    unsigned side = swept_side();
+    if (!s->cached && (s->list == &central->full[side] || s->list == &central->partial[side])) {
+        empty = atomic_load(&s->freed_count) == s->alloc_count;
+        if (empty || s->list == &central->full[side]) {
+            span_list_remove(s);
+            if (!empty)
+                file_locked(central, s);
+        }
+    }
+    lock_drop(&central->lock);
+    if (!empty)
+        return;
+    uint32_t returned = span_reclaim_freed(s);
+    atomic_fetch_sub(&heap_live_b, returned * s->elem_b);
+    pageheap_free_span(s);
+}
+
+struct central_counts
+central_count(unsigned row)
+{
+    struct central *central = &centrals[row];
+    unsigned swept = swept_side();
+    lock_take(&central->lock);
+    struct central_counts n = {
+        .swept_partial = central->partial[swept].count,
+        .swept_full = central->full[swept].count,
+        .unswept_partial = central->partial[1 - swept].count,
+        .unswept_full = central->full[1 - swept].count,
+    };
+    lock_drop(&central->lock);
+    return n;
+}

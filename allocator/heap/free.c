@@ -1,0 +1,125 @@
+/*
+ * Explicit free, and what follows from knowing an object's span: its size, its start, resizing.
+ *
+ * sh_free sets one bit beside the span (span_record_free) and no more: the slot returns when the
+ * span's owner next runs out, when a thread takes the span from the central lists, or at its sweep.
+ * So any thread can free any object, at any time, marking included.
+ */
+#include "heap/alloc.h"
+#include "heap/central.h"
+
+#include <string.h>
+
+/* The span of a live object that begins at p. Fatal for anything else. */
+static struct span *
+span_of_object(const void *p, const char *caller, uint32_t *index)
+{
+    struct span *s = pageheap_span_of((uintptr_t)p);
+    sh_require(s != NULL, "%s: %p is not in the heap", caller, p);
+    *index = span_index(s, (uintptr_t)p);
+    uintptr_t start = span_slot(s, *index);
+    bool inside = s->kind == KIND_TINY || start == (uintptr_t)p;
+    sh_require(inside, "%s: %p lies inside an object that begins at %p", caller, p, (void *)start);
+    sh_require(span_is_allocated(s, *index), "%s: %p is not allocated, or was freed before", caller, p);
+    return s;
+}
+
+static struct cache *
+caller_cache(void)
+{
+    struct cache *c = cache_self;
+    return c != NULL ? c : hook_attach_caller();
+}
+
+void
+sh_free(void *p)
+{
+    if (p == NULL || p == sh_alloc(0))
+        return;
+    struct cache *c = caller_cache();
+    uint32_t index;
+    cache_enter(c);
+    cache_slow_enter(c);
+    struct span *s = span_of_object(p, "sh_free", &index);
+    if (s->kind != KIND_TINY) {
+        unsigned class = s->class;
+        size_t size = s->elem_b;
+        bool first = span_record_free(s, index);
+        sh_require(first, "sh_free: %p was freed before", p);
+        c->counts.frees[class]++;
+        if (class == 0)
+            c->counts.large_free_b += size;
+        if (!s->cached)
+            central_note_free(s); /* an unswept span is left to its sweep */
+    }
+    cache_slow_leave(c);
+    cache_leave(c);
+}
+
+size_t
+sh_usable_size(const void *p)
+{
+    if (p == NULL || p == sh_alloc(0))
+        return 0;
+    uint32_t index;
+    struct span *s = span_of_object(p, "sh_usable_size", &index);
+    return s->kind == KIND_TINY ? 0 : s->elem_b;
+}
+
+void *
+sh_object_base(const void *p)
+{
+    struct span *s = pageheap_span_of((uintptr_t)p);
+    if (s == NULL)
+        return NULL;
+    uint32_t index = span_index(s, (uintptr_t)p);
+    return span_is_allocated(s, index) ? (void *)span_slot(s, index) : NULL;
+}
+
+/* Bytes from p to the end of its slot. */
+static size_t
+room_at(const struct span *s, uint32_t index, const void *p)
+{
+    return span_slot(s, index) + s->elem_b - (uintptr_t)p;
+}
+
+static void *
+move_object(void *p, size_t old_size, size_t new_size, enum span_kind kind,
+            const struct sh_type *type)
+{
+    void *fresh = alloc_or_die(new_size, kind, type);
+    memcpy(fresh, p, size_min(old_size, new_size));
+    sh_free(p);
+    return fresh;
+}
+
+void *
+sh_realloc(void *p, size_t size)
+{
+    if (p == NULL || p == sh_alloc(0))
+        return sh_alloc(size);
+    uint32_t index;
+    struct span *s = span_of_object(p, "sh_realloc", &index);
+    sh_require(s->kind != KIND_TYPED, "sh_realloc: %p is typed, use sh_realloc_array", p);
+    size_t room = room_at(s, index, p);
+    if (s->kind == KIND_TINY)
+        return move_object(p, room, size, KIND_NOSCAN, NULL);
+    if (size <= room && size > room / 2)
+        return p;
+    return move_object(p, room, size, s->kind, NULL);
+}
+
+void *
+sh_realloc_array(const struct sh_type *type, void *p, size_t count)
+{
+    enum span_kind kind = alloc_kind_of(type);
+    size_t size = alloc_array_b(type, count);
+    if (p == NULL || p == sh_alloc(0))
+        return sh_alloc_array(type, count);
+    uint32_t index;
+    struct span *s = span_of_object(p, "sh_realloc_array", &index);
+    size_t room = room_at(s, index, p);
+    if (s->kind == kind && size <= room && size > room / 2)
+        return p;
+    return move_object(p, room, size, kind, kind == KIND_TYPED ? type : NULL);
+}

@@ -1,0 +1,28 @@
+/*
+ * What the heap asks of the collector. The heap declares, the collector defines: so the heap needs
+ * no header of the room above it, and can be tested with a few stubs in the collector's place.
+ */
+#ifndef SPANHEAP_HOOKS_H
+#define SPANHEAP_HOOKS_H
+
+#include "heap/base.h"
+
+struct cache;
+struct span;
+
+/** The calling thread has no cache: starts the library if need be. Fatal for an unknown thread. */
+struct cache *hook_attach_caller(void);
+/** About to take `size` new bytes into the heap: may run a collection. Holds nothing. */
+void hook_allocation_point(struct cache *c, size_t size);
+/** No memory for `size` bytes: collects, asks the user's hook. True: try again. */
+bool hook_out_of_memory(size_t size, unsigned attempt);
+/** A stop is asked for, and the thread is at a place where it can stop. */
+void hook_stop_here(struct cache *c);
+/** Sweeps a span that this thread has acquired. True: it was empty, and its pages are free now. */
+bool hook_sweep_span(struct cache *c, struct span *s);
+/** Sweeps until npages pages have come free or nothing is left to sweep. */
+void hook_reclaim_pages(struct cache *c, size_t npages);
+/** Zeroes memory that no span covers yet, while the world may stop. */
+void hook_zero_pages(void *p, size_t size);
+
+#endif

@@ -1,0 +1,47 @@
+#include "heap/lock.h"
+
+#include "heap/os.h"
+
+#define SPINS 100
+
+/* Ranks that this thread holds, one bit each. Only read in debug builds; always small. */
+static _Thread_local uint32_t held_ranks __attribute__((tls_model("initial-exec")));
+
+static void
+pause_processor(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    __asm__ volatile("yield");
+#endif
+}
+
+static bool
+try_take(struct lock *lock)
+{
+    uint32_t expected = 0;
+    return atomic_compare_exchange_strong(&lock->state, &expected, 1);
+}
+
+void
+lock_take(struct lock *lock)
+{
+    sh_invariant((held_ranks >> lock->rank) == 0);
+    held_ranks |= 1u << lock->rank;
+    for (int i = 0; i < SPINS; i++) {
+        if (try_take(lock))
+            return;
+        pause_processor();
+    }
+    while (atomic_exchange(&lock->state, 2) != 0)
+        os_futex_wait(&lock->state, 2, 0);
+}
+
+void
+lock_drop(struct lock *lock)
+{
+    held_ranks &= ~(1u << lock->rank);
+    if (atomic_exchange(&lock->state, 0) == 2)
+        os_futex_wake_one(&lock->state);
+}

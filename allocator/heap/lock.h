@@ -1,0 +1,27 @@
+/*
+ * The library's mutex: a futex with a rank. A thread takes locks in rising rank only, so two threads
+ * can never wait for each other; debug builds assert it. Held for short, bounded work only, and never
+ * while the holder waits for the world to stop: a stopped thread holds no lock.
+ */
+#ifndef SPANHEAP_LOCK_H
+#define SPANHEAP_LOCK_H
+
+#include "heap/base.h"
+
+enum lock_rank {
+    RANK_CYCLE = 1, /* one collection at a time */
+    RANK_WORLD,     /* the list of threads; held while the world is stopped */
+    RANK_CENTRAL,   /* the span lists of one span class; never two at once */
+    RANK_PAGEHEAP,  /* pages and arenas */
+    RANK_META,      /* bookkeeping memory */
+};
+
+struct lock {
+    _Atomic uint32_t state; /* 0 free, 1 held, 2 held and somebody may wait */
+    enum lock_rank rank;
+};
+
+void lock_take(struct lock *lock);
+void lock_drop(struct lock *lock);
+
+#endif

@@ -1,0 +1,29 @@
+/* The operating system: the only callers of mmap, mprotect and madvise. All sizes in bytes. */
+#ifndef SPANHEAP_OS_H
+#define SPANHEAP_OS_H
+
+#include "heap/base.h"
+
+/** Address space without memory behind it. NULL if there is none of that size. */
+void *os_reserve(size_t size);
+/** Gives address space back. */
+void os_unreserve(void *start, size_t size);
+/** Makes a reserved range usable; fresh pages read as zero. False: no memory. */
+bool os_commit(void *start, size_t size);
+/** Drops the memory behind a usable range; it stays usable and reads as zero again. */
+void os_release(void *start, size_t size);
+/** Usable zeroed memory for bookkeeping, or NULL. */
+void *os_map(size_t size);
+/** Usable zeroed memory that is only backed where it is touched (tables over all addresses). */
+void *os_map_sparse(size_t size);
+
+uint64_t os_now_ns(void);     /**< CLOCK_MONOTONIC */
+uint64_t os_cpu_ns(void);     /**< CPU time of this thread */
+unsigned os_processors(void); /**< that this process may use; at least 1 */
+
+/** Waits while *word == value (spurious returns happen). timeout_ns 0: for ever. */
+void os_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns);
+void os_futex_wake_all(_Atomic uint32_t *word);
+void os_futex_wake_one(_Atomic uint32_t *word);
+
+#endif

@@ -1,0 +1,160 @@
+#include "heap/pageheap.h"
+
+#include "heap/meta.h"
+#include "heap/os.h"
+
+#define RESERVE_DEFAULT_B ((size_t)256 << 30)
+#define RECORD_BATCH_B ((size_t)16 << 10)
+
+struct pageheap pageheap SH_STATE = {.lock = {.rank = RANK_PAGEHEAP}};
+_Atomic uint32_t heap_sweepgen SH_STATE = 2;
+_Atomic size_t heap_live_b SH_STATE = 0;
+
+/* Address space for at least one arena more than asked, so that the base can be aligned. */
+static uintptr_t
+reserve_aligned(size_t size)
+{
+    void *p = os_reserve(size + ARENA_B);
+    if (p == NULL)
+        return 0;
+    uintptr_t start = (uintptr_t)p, base = round_up(start, ARENA_B);
+    if (base > start)
+        os_unreserve(p, base - start);
+    size_t tail = start + ARENA_B - base;
+    if (tail > 0)
+        os_unreserve((void *)(base + size), tail);
+    return base;
+}
+
+bool
+pageheap_init(size_t reserve_b)
+{
+    size_t size = round_up(reserve_b == 0 ? RESERVE_DEFAULT_B : reserve_b, ARENA_B);
+    bool halved = false;
+    for (; size >= ARENA_B; size = size / 2 / ARENA_B * ARENA_B, halved = true) {
+        /* Where address space is short, leave half of it to the rest of the program. */
+        size_t attempt = halved && size >= 2 * ARENA_B ? size / 2 / ARENA_B * ARENA_B : size;
+        uintptr_t base = reserve_aligned(size);
+        if (base == 0)
+            continue;
+        if (attempt < size)
+            os_unreserve((void *)(base + attempt), size - attempt);
+        pageheap.base = base;
+        pageheap.reserved_b = attempt;
+        size_t npages = attempt / PAGE_B;
+        pageheap.page_span = os_map_sparse(npages * sizeof(struct span *));
+        return pageheap.page_span != NULL && pages_init(&pageheap.pages, npages);
+    }
+    return false;
+}
+
+/* Commits arenas for at least npages more pages. The lock is held. */
+static bool
+grow(size_t npages)
+{
+    size_t used = atomic_load(&pageheap.used_b);
+    size_t size = round_up(npages * PAGE_B, ARENA_B);
+    if (size > pageheap.reserved_b - used || !os_commit((void *)(pageheap.base + used), size))
+        return false;
+    pages_add(&pageheap.pages, used / PAGE_B, size / PAGE_B);
+    atomic_store(&pageheap.used_b, used + size);
+    return true;
+}
+
+uintptr_t
+pageheap_take_pages(size_t npages, bool *needzero)
+{
+    size_t first = 0, fresh = 0;
+    if (npages > pageheap.reserved_b / PAGE_B)
+        return 0;
+    lock_take(&pageheap.lock);
+    bool found = pages_alloc(&pageheap.pages, npages, &first, &fresh) ||
+                 (grow(npages) && pages_alloc(&pageheap.pages, npages, &first, &fresh));
+    if (found)
+        atomic_fetch_add(&pageheap.transit_pages, npages);
+    lock_drop(&pageheap.lock);
+    *needzero = fresh < npages;
+    return found ? pageheap.base + first * PAGE_B : 0;
+}
+
+void
+pageheap_return_pages(uintptr_t base, size_t npages)
+{
+    lock_take(&pageheap.lock);
+    pages_free(&pageheap.pages, (base - pageheap.base) / PAGE_B, npages);
+    atomic_fetch_sub(&pageheap.transit_pages, npages);
+    lock_drop(&pageheap.lock);
+}
+
+/* Span records come in batches and are only ever reused as span records: a reader without a lock
+   that still holds one sees a span, if perhaps another. The lock is held. */
+static struct span *
+take_record(void)
+{
+    if (pageheap.free_records == NULL) {
+        struct span *batch = meta_alloc(RECORD_BATCH_B);
+        if (batch == NULL)
+            return NULL;
+        for (size_t i = 0; i < RECORD_BATCH_B / sizeof *batch; i++) {
+            batch[i].next = pageheap.free_records;
+            pageheap.free_records = &batch[i];
+        }
+    }
+    struct span *s = pageheap.free_records;
+    pageheap.free_records = s->next;
+    s->next = NULL;
+    return s;
+}
+
+static void
+set_page_table(uintptr_t base, size_t npages, struct span *s)
+{
+    size_t first = (base - pageheap.base) / PAGE_B;
+    for (size_t i = 0; i < npages; i++)
+        atomic_store_explicit(&pageheap.page_span[first + i], s, memory_order_release);
+}
+
+static void
+put_record(struct span *s)
+{
+    s->state = SPAN_UNUSED;
+    s->next = pageheap.free_records;
+    pageheap.free_records = s;
+}
+
+struct span *
+pageheap_make_span(uintptr_t base, size_t npages, unsigned class, enum span_kind kind,
+                   bool needzero)
+{
+    lock_take(&pageheap.lock);
+    struct span *s = take_record();
+    if (s != NULL && !span_setup(s, base, npages, class, kind, needzero)) {
+        put_record(s);
+        s = NULL;
+    }
+    if (s != NULL) {
+        atomic_store(&s->sweepgen, atomic_load(&heap_sweepgen));
+        s->state = class == 0 ? SPAN_LARGE : SPAN_SMALL;
+        pageheap.inuse_pages += npages;
+        pageheap.nspans++;
+        atomic_fetch_sub(&pageheap.transit_pages, npages);
+    }
+    lock_drop(&pageheap.lock);
+    if (s != NULL)
+        set_page_table(base, npages, s);
+    return s;
+}
+
+void
+pageheap_free_span(struct span *s)
+{
+    sh_invariant(s->list == NULL && !s->cached);
+    set_page_table(s->base, s->npages, NULL);
+    lock_take(&pageheap.lock);
+    span_teardown(s);
+    pages_free(&pageheap.pages, (s->base - pageheap.base) / PAGE_B, s->npages);
+    pageheap.inuse_pages -= s->npages;
+    pageheap.nspans--;
+    put_record(s);
+    lock_drop(&pageheap.lock);
+}

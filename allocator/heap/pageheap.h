@@ -1,0 +1,54 @@
+/*
+ * The page heap: the reserved address range, its 64 MiB arenas, the table from page to span, and
+ * the records of spans. Everything that has an address in the heap is found from here.
+ */
+#ifndef SPANHEAP_PAGEHEAP_H
+#define SPANHEAP_PAGEHEAP_H
+
+#include "heap/pages.h"
+#include "heap/lock.h"
+#include "heap/span.h"
+
+struct pageheap {
+    uintptr_t base;                    /* of the reserved range; a multiple of the arena size */
+    size_t reserved_b;                 /* whole arenas */
+    _Atomic size_t used_b;             /* committed, from base on */
+    _Atomic(struct span *) *page_span; /* one entry a page; NULL: no span there */
+    struct lock lock;                  /* guards what follows */
+    struct pages pages;
+    struct span *free_records;
+    size_t inuse_pages;                /* in spans */
+    _Atomic size_t transit_pages;      /* taken, not yet in a span */
+    size_t nspans;
+};
+extern struct pageheap pageheap;
+
+/** Reserves at most reserve_b (0: 256 GiB), halving until it succeeds. False: not even one arena. */
+bool pageheap_init(size_t reserve_b);
+
+/** The span that covers an address, or NULL. Any address, any thread, no lock. */
+static inline struct span *
+pageheap_span_of(uintptr_t address)
+{
+    uintptr_t offset = address - pageheap.base;
+    if (offset >= atomic_load_explicit(&pageheap.used_b, memory_order_relaxed))
+        return NULL;
+    return atomic_load_explicit(&pageheap.page_span[offset >> PAGE_SHIFT], memory_order_acquire);
+}
+
+/** Takes pages without making a span of them. 0: no memory. *needzero: they may have old contents. */
+uintptr_t pageheap_take_pages(size_t npages, bool *needzero);
+/** Gives such pages back. */
+void pageheap_return_pages(uintptr_t base, size_t npages);
+/** Makes a span of taken pages, swept and empty. NULL: no memory for its record. */
+struct span *pageheap_make_span(uintptr_t base, size_t npages, unsigned class, enum span_kind kind,
+                                bool needzero);
+/** Frees a span and its pages. It is in no list and no cache. */
+void pageheap_free_span(struct span *s);
+
+/** The generation of the last collection; see span.h. */
+extern _Atomic uint32_t heap_sweepgen;
+/** Bytes that count against the heap goal: marked last time, plus whole spans handed out since. */
+extern _Atomic size_t heap_live_b;
+
+#endif

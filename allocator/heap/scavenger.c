@@ -1,0 +1,54 @@
+/*
+ * Pages are given back from the top of the heap downwards, since allocation is address-ordered
+ * from below: what is released is what would be used last. A piece of at most 64 KiB is taken out of
+ * the page allocator while the system call runs, so that the lock is not held over it and nobody
+ * can be given a page that is about to be emptied.
+ */
+#include "heap/scavenger.h"
+
+#include "heap/os.h"
+#include "heap/pageheap.h"
+
+#include <spanheap.h>
+
+#define PIECE_PAGES (65536 / PAGE_B)
+
+/* Takes the highest piece below *below that has memory. */
+static bool
+take_piece(size_t *below, size_t *first, size_t *n)
+{
+    lock_take(&pageheap.lock);
+    bool found = pages_find_unscavenged(&pageheap.pages, *below, PIECE_PAGES, first, n);
+    if (found)
+        pages_take(&pageheap.pages, *first, *n);
+    lock_drop(&pageheap.lock);
+    return found;
+}
+
+static void
+give_piece(size_t first, size_t n)
+{
+    lock_take(&pageheap.lock);
+    pages_add(&pageheap.pages, first, n);
+    lock_drop(&pageheap.lock);
+}
+
+size_t
+scavenger_release(size_t max_b)
+{
+    size_t below = atomic_load(&pageheap.used_b) / PAGE_B, released_b = 0, first, n;
+    while (released_b < max_b && take_piece(&below, &first, &n)) {
+        os_release((void *)(pageheap.base + first * PAGE_B), n * PAGE_B);
+        give_piece(first, n);
+        released_b += n * PAGE_B;
+        below = first;
+    }
+    return released_b;
+}
+
+size_t
+sh_release_memory(void)
+{
+    sh_init();
+    return scavenger_release(SIZE_MAX);
+}

@@ -1,0 +1,10 @@
+/* The scavenger: pages that no span uses go back to the operating system. */
+#ifndef SPANHEAP_SCAVENGER_H
+#define SPANHEAP_SCAVENGER_H
+
+#include "heap/base.h"
+
+/** Releases up to max_b bytes of free pages, highest addresses first. Returns the bytes released. */
+size_t scavenger_release(size_t max_b);
+
+#endif

@@ -1,0 +1,299 @@
+#include "heap/span.h"
+
+#include "heap/meta.h"
+
+#include <string.h>
+
+void
+span_list_push(struct span_list *list, struct span *s)
+{
+    sh_invariant(s->list == NULL);
+    s->prev = NULL;
+    s->next = list->first;
+    if (list->first != NULL)
+        list->first->prev = s;
+    list->first = s;
+    list->count++;
+    s->list = list;
+}
+
+void
+span_list_remove(struct span *s)
+{
+    struct span_list *list = s->list;
+    sh_invariant(list != NULL && list->count > 0);
+    if (s->prev != NULL)
+        s->prev->next = s->next;
+    else
+        list->first = s->next;
+    if (s->next != NULL)
+        s->next->prev = s->prev;
+    list->count--;
+    s->next = s->prev = NULL;
+    s->list = NULL;
+}
+
+struct span *
+span_list_pop(struct span_list *list)
+{
+    struct span *s = list->first;
+    if (s != NULL)
+        span_list_remove(s);
+    return s;
+}
+
+static size_t
+bits_b(uint32_t nelems)
+{
+    return span_bit_words(nelems) * sizeof(uint64_t);
+}
+
+static size_t
+layout_b(const struct span *s)
+{
+    if (s->kind != KIND_TYPED || s->class == 0)
+        return 0;
+    if (s->elem_b <= BITMAP_MAX_B)
+        return round_up(s->npages * PAGE_B / WORD_B, 64) / 8;
+    return s->nelems * sizeof(struct sh_type *);
+}
+
+bool
+span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum span_kind kind,
+           bool needzero)
+{
+    s->base = base;
+    s->npages = npages;
+    s->kind = (uint8_t)kind;
+    s->class = (uint8_t)class;
+    s->needzero = needzero;
+    s->elem_b = class == 0 ? npages * PAGE_B : class_size_b[class];
+    s->nelems = class == 0 ? 1 : (uint32_t)(npages * PAGE_B / s->elem_b);
+    s->magic = class == 0 ? 0 : sizeclass_magic((uint32_t)s->elem_b);
+    s->alloc_count = s->alloc_count_cached = s->cached = 0;
+    atomic_store(&s->freed_count, 0);
+    atomic_store(&s->freed_bits, NULL);
+    s->alloc_bits = meta_alloc(2 * bits_b(s->nelems));
+    if (s->alloc_bits == NULL)
+        return false;
+    s->mark_bits = s->alloc_bits + span_bit_words(s->nelems);
+    s->layout.pointer_bits = NULL;
+    if (layout_b(s) > 0) {
+        s->layout.pointer_bits = meta_alloc(layout_b(s));
+        if (s->layout.pointer_bits == NULL) {
+            meta_free(s->alloc_bits, 2 * bits_b(s->nelems));
+            return false;
+        }
+    }
+    atomic_store(&s->free_index, 0);
+    span_load_cache(s, 0);
+    return true;
+}
+
+/* alloc_bits and mark_bits are the two halves of one block and change places at each sweep. */
+static uint64_t *
+bits_block(const struct span *s)
+{
+    return s->alloc_bits < s->mark_bits ? s->alloc_bits : s->mark_bits;
+}
+
+void
+span_teardown(struct span *s)
+{
+    meta_free(bits_block(s), 2 * bits_b(s->nelems));
+    if (layout_b(s) > 0)
+        meta_free(s->layout.pointer_bits, layout_b(s));
+    _Atomic uint64_t *freed = atomic_load(&s->freed_bits);
+    if (freed != NULL)
+        meta_free((void *)freed, bits_b(s->nelems));
+    s->layout.pointer_bits = NULL;
+    atomic_store(&s->freed_bits, NULL);
+}
+
+void
+span_load_cache(struct span *s, uint32_t index)
+{
+    uint32_t left = s->nelems - index;
+    uint64_t valid = left >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << left) - 1;
+    s->cache_base = index;
+    s->alloc_cache = ~s->alloc_bits[index / 64] & valid;
+}
+
+bool
+span_next_cache(struct span *s)
+{
+    while (s->alloc_cache == 0) {
+        uint32_t next = s->cache_base + 64;
+        if (next >= s->nelems)
+            return false;
+        span_load_cache(s, next);
+    }
+    return true;
+}
+
+uint32_t
+span_free_ahead(const struct span *s)
+{
+    uint32_t n = (uint32_t)__builtin_popcountll(s->alloc_cache);
+    uint32_t words = span_bit_words(s->nelems);
+    for (uint32_t w = s->cache_base / 64 + 1; w < words; w++)
+        n += 64 - (uint32_t)__builtin_popcountll(s->alloc_bits[w]);
+    if (s->cache_base / 64 + 1 < words && s->nelems % 64 != 0)
+        n -= 64 - s->nelems % 64; /* the last word's bits beyond the span count as clear */
+    return n;
+}
+
+bool
+span_is_allocated(const struct span *s, uint32_t index)
+{
+    if (index >= s->nelems)
+        return false;
+    if (index >= atomic_load_explicit(&s->free_index, memory_order_acquire) &&
+        (s->alloc_bits[index / 64] >> (index % 64) & 1) == 0)
+        return false;
+    _Atomic uint64_t *freed = atomic_load_explicit(&s->freed_bits, memory_order_acquire);
+    return freed == NULL || (freed[index / 64] >> (index % 64) & 1) == 0;
+}
+
+static _Atomic uint64_t *
+freed_bits_of(struct span *s)
+{
+    _Atomic uint64_t *bits = atomic_load(&s->freed_bits);
+    if (bits != NULL)
+        return bits;
+    _Atomic uint64_t *fresh = meta_alloc(bits_b(s->nelems));
+    sh_require(fresh != NULL, "sh_free: no memory for a bitmap of %zu bytes", bits_b(s->nelems));
+    if (atomic_compare_exchange_strong(&s->freed_bits, &bits, fresh))
+        return fresh;
+    meta_free((void *)fresh, bits_b(s->nelems));
+    return bits;
+}
+
+bool
+span_record_free(struct span *s, uint32_t index)
+{
+    _Atomic uint64_t *bits = freed_bits_of(s);
+    uint64_t bit = UINT64_C(1) << (index % 64);
+    if (atomic_fetch_or(&bits[index / 64], bit) & bit)
+        return false;
+    atomic_fetch_add(&s->freed_count, 1);
+    return true;
+}
+
+/*
+ * Between two sweeps alloc_bits says nothing about slots below free_index: they are all taken. So
+ * they are first all set, then free_index returns to 0, then the freed ones are cleared; whoever
+ * looks meanwhile sees an object as allocated for too long, never for too short a time.
+ */
+uint32_t
+span_reclaim_freed(struct span *s)
+{
+    _Atomic uint64_t *freed = atomic_load(&s->freed_bits);
+    if (freed == NULL || atomic_load(&s->freed_count) == 0)
+        return 0;
+    uint32_t base_word = s->cache_base / 64;
+    for (uint32_t w = 0; w < base_word; w++)
+        s->alloc_bits[w] = ~UINT64_C(0);
+    uint64_t valid = s->nelems - s->cache_base >= 64
+                         ? ~UINT64_C(0)
+                         : (UINT64_C(1) << (s->nelems - s->cache_base)) - 1;
+    s->alloc_bits[base_word] |= ~s->alloc_cache & valid;
+    atomic_store_explicit(&s->free_index, 0, memory_order_release);
+    uint32_t n = 0;
+    for (uint32_t w = 0; w < span_bit_words(s->nelems); w++) {
+        uint64_t bits = atomic_exchange(&freed[w], 0);
+        s->alloc_bits[w] &= ~bits;
+        n += (uint32_t)__builtin_popcountll(bits);
+    }
+    atomic_fetch_sub(&s->freed_count, n);
+    s->alloc_count -= n;
+    s->alloc_count_cached -= n;
+    s->needzero = 1;
+    span_load_cache(s, 0);
+    return n;
+}
+
+static uint64_t
+freed_word(const struct span *s, uint32_t w)
+{
+    _Atomic uint64_t *freed = atomic_load(&s->freed_bits);
+    return freed == NULL ? 0 : freed[w];
+}
+
+uint32_t
+span_count_marked(const struct span *s)
+{
+    uint32_t n = 0;
+    for (uint32_t w = 0; w < span_bit_words(s->nelems); w++)
+        n += (uint32_t)__builtin_popcountll(s->mark_bits[w] & ~freed_word(s, w));
+    return n;
+}
+
+uint32_t
+span_commit_sweep(struct span *s, uint32_t *given_back)
+{
+    uint32_t words = span_bit_words(s->nelems), live = 0, returned = 0;
+    _Atomic uint64_t *freed = atomic_load(&s->freed_bits);
+    for (uint32_t w = 0; w < words; w++) {
+        if (freed != NULL) {
+            uint64_t bits = atomic_exchange(&freed[w], 0);
+            s->mark_bits[w] &= ~bits;
+            returned += (uint32_t)__builtin_popcountll(bits);
+        }
+        live += (uint32_t)__builtin_popcountll(s->mark_bits[w]);
+        s->alloc_bits[w] = 0;
+    }
+    if (returned > 0)
+        atomic_fetch_sub(&s->freed_count, returned);
+    uint64_t *cleared = s->alloc_bits;
+    s->alloc_bits = s->mark_bits;
+    s->mark_bits = cleared;
+    uint32_t died = s->alloc_count - live - returned;
+    s->alloc_count = s->alloc_count_cached = live;
+    s->needzero = 1;
+    atomic_store_explicit(&s->free_index, 0, memory_order_release);
+    span_load_cache(s, 0);
+    *given_back = returned;
+    return died;
+}
+
+/* Writes the n lowest bits of mask at a bit offset of a bitmap. n <= 64. */
+static void
+put_bits(uint64_t *bitmap, size_t offset, uint64_t mask, unsigned n)
+{
+    uint64_t all = n == 64 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1;
+    unsigned shift = offset % 64;
+    uint64_t *word = &bitmap[offset / 64];
+    mask &= all;
+    word[0] = (word[0] & ~(all << shift)) | mask << shift;
+    if (shift + n > 64)
+        word[1] = (word[1] & ~(all >> (64 - shift))) | mask >> (64 - shift);
+}
+
+/* The pointer words of one slot: the element's mask, repeated. At most 64 words. */
+static uint64_t
+slot_mask(const struct sh_type *type, unsigned slot_words)
+{
+    unsigned words = (unsigned)(type->size / WORD_B);
+    uint64_t mask = type->pointer_mask[0];
+    if (words >= 64)
+        return mask;
+    mask &= (UINT64_C(1) << words) - 1;
+    uint64_t repeated = mask;
+    for (unsigned at = words; at < slot_words; at += words)
+        repeated |= mask << at;
+    return repeated;
+}
+
+void
+span_set_type(struct span *s, uint32_t index, const struct sh_type *type)
+{
+    if (s->class == 0) {
+        s->layout.type = type;
+    } else if (s->elem_b > BITMAP_MAX_B) {
+        s->layout.types[index] = type;
+    } else {
+        unsigned words = (unsigned)(s->elem_b / WORD_B);
+        put_bits(s->layout.pointer_bits, (size_t)index * words, slot_mask(type, words), words);
+    }
+}

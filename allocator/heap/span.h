@@ -1,0 +1,177 @@
+/*
+ * Spans: runs of pages cut into objects of one size. Everything about the objects lies here or in
+ * bitmaps beside it, never in the objects: a stray write cannot corrupt a free list, and marking
+ * touches no object page of pointer-free memory.
+ *
+ * Which slots are free, between two sweeps:
+ *   - slots from free_index on: those whose bit in alloc_bits is 0 (they were dead at the last sweep);
+ *   - slots below it: those whose bit in freed_bits is 1 (sh_free since then), nothing else.
+ * The allocator walks alloc_bits 64 slots at a time: alloc_cache holds the free ones among
+ * [cache_base, cache_base + 64), and count-trailing-zeros finds the next. free_index is what others
+ * see: it moves past a slot only after the object there is zeroed and complete.
+ *
+ * State                sweep generation of the span, against the heap's
+ *   not swept           heap - 2
+ *   being swept         heap - 1
+ *   swept, usable       heap
+ * The heap's generation rises by 2 in each collection, so all spans become "not swept" at once.
+ */
+#ifndef SPANHEAP_SPAN_H
+#define SPANHEAP_SPAN_H
+
+#include "heap/base.h"
+#include "heap/sizeclass.h"
+
+#include <spanheap.h>
+
+/* What the objects of a span may hold. Go's span class is class << 1 | noscan; C needs a second kind
+   of scannable object, of which nothing is known, and keeps tiny blocks apart so that sh_free can
+   tell a shared block from an object of 16 bytes. */
+enum span_kind {
+    KIND_TYPED,   /* scannable; layout says where the pointers are */
+    KIND_NOSCAN,  /* no pointers */
+    KIND_UNTYPED, /* scannable; any word may be a pointer */
+    KIND_TINY,    /* no pointers; blocks of 16 bytes shared by smaller objects */
+};
+
+#define NSPANCLASSES (2 * NCLASSES) /* Go's: typed and noscan */
+/* Rows of the thread cache and of the central lists: the span classes, the untyped, the tiny one. */
+#define TINY_ROW (3 * NCLASSES)
+#define NROWS (TINY_ROW + 1)
+
+/* Objects up to this size have their pointer words in a bitmap; larger ones a descriptor each. */
+#define BITMAP_MAX_B 512
+
+enum span_state {
+    SPAN_UNUSED = 0, /* a record without pages */
+    SPAN_SMALL,
+    SPAN_LARGE,
+};
+
+struct span {
+    /* Read for every pointer that marking follows. */
+    uintptr_t base;
+    size_t elem_b;    /* object size; of a large span its usable bytes */
+    uint32_t magic;   /* see sizeclass_magic(); 0 in a large span: every offset is object 0 */
+    uint32_t nelems;
+    uint64_t *mark_bits;
+    uint8_t kind;  /* enum span_kind */
+    uint8_t class; /* 0: large */
+    uint8_t state; /* enum span_state */
+    uint8_t needzero; /* slots may hold old contents */
+    _Atomic uint32_t free_index;
+    uint64_t *alloc_bits;
+    union {
+        uint64_t *pointer_bits;       /* typed, up to BITMAP_MAX_B: one bit a word */
+        const struct sh_type **types; /* typed, above: one a slot */
+        const struct sh_type *type;   /* typed, large */
+    } layout;
+
+    /* The allocator's side; owned by the thread that caches the span. */
+    uint64_t alloc_cache;
+    uint32_t cache_base;
+    uint32_t alloc_count;        /* slots in use */
+    uint32_t alloc_count_cached; /* the same when it entered a thread cache */
+    uint32_t cached;             /* in some thread's cache */
+    size_t npages;
+
+    _Atomic uint32_t sweepgen;
+    _Atomic uint32_t freed_count;           /* bits set in freed_bits */
+    _Atomic(_Atomic uint64_t *) freed_bits; /* sh_free; NULL until the first */
+
+    /* Membership of a central list. */
+    struct span *next, *prev;
+    struct span_list *list;
+};
+
+struct span_list {
+    struct span *first;
+    size_t count;
+};
+
+void span_list_push(struct span_list *list, struct span *s);
+void span_list_remove(struct span *s);
+struct span *span_list_pop(struct span_list *list);
+
+static inline unsigned
+span_row(unsigned class, enum span_kind kind)
+{
+    return kind == KIND_TINY ? TINY_ROW : (unsigned)kind * NCLASSES + class;
+}
+
+static inline enum span_kind
+row_kind(unsigned row)
+{
+    return row == TINY_ROW ? KIND_TINY : (enum span_kind)(row / NCLASSES);
+}
+
+static inline unsigned
+row_class(unsigned row)
+{
+    return row == TINY_ROW ? sizeclass_of(TINY_MAX_B) : row % NCLASSES;
+}
+
+static inline uint32_t
+span_bit_words(uint32_t nelems)
+{
+    return (nelems + 63) / 64;
+}
+
+/** The slot that contains an address inside the span; may be >= nelems in the tail waste. */
+static inline uint32_t
+span_index(const struct span *s, uintptr_t address)
+{
+    return (uint32_t)(((uint64_t)(uint32_t)(address - s->base) * s->magic) >> 32);
+}
+
+static inline uintptr_t
+span_slot(const struct span *s, uint32_t index)
+{
+    return s->base + (uintptr_t)index * s->elem_b;
+}
+
+/** Prepares a span record for npages at base: bitmaps, layout, counters. False: no memory. */
+bool span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum span_kind kind,
+                bool needzero);
+/** Gives the bitmaps back. */
+void span_teardown(struct span *s);
+
+/** Loads alloc_cache for the word of slots that contains index (a multiple of 64). */
+void span_load_cache(struct span *s, uint32_t index);
+/** Moves to the next word with a free slot. False: the span is full. */
+bool span_next_cache(struct span *s);
+/** Free slots still ahead of the allocator (those that sh_free gave back are not counted). */
+uint32_t span_free_ahead(const struct span *s);
+
+/** Whether the slot holds an object that has been handed out and not freed. Any thread. */
+bool span_is_allocated(const struct span *s, uint32_t index);
+
+/** Records sh_free of a slot. False: it was free already. Fatal without memory for the bitmap. */
+bool span_record_free(struct span *s, uint32_t index);
+/** Makes the slots of span_record_free() allocatable again. Owner only. Returns how many. */
+uint32_t span_reclaim_freed(struct span *s);
+/**
+ * Makes free what is not marked, and clears the marks. Returns how many objects died;
+ * *given_back: the slots of span_record_free() that returned as well.
+ */
+uint32_t span_commit_sweep(struct span *s, uint32_t *given_back);
+
+/** Marked slots that were not freed meanwhile. */
+uint32_t span_count_marked(const struct span *s);
+
+/** Remembers where the pointers of a typed object are. */
+void span_set_type(struct span *s, uint32_t index, const struct sh_type *type);
+
+/** Sets the mark bit; true if it was clear. The plain form is for a single marking thread. */
+static inline bool
+span_mark_plain(struct span *s, uint32_t index)
+{
+    uint64_t bit = UINT64_C(1) << (index % 64);
+    uint64_t *word = &s->mark_bits[index / 64];
+    if (*word & bit)
+        return false;
+    *word |= bit;
+    return true;
+}
+
+#endif

@@ -1,0 +1,20 @@
+/* Watching the heap: pauses, counters, the trace line. Nothing here is called on a fast path. */
+#ifndef SPANHEAP_OBSERVE_H
+#define SPANHEAP_OBSERVE_H
+
+#include <spanheap.h>
+
+struct cycle_record;
+
+void observe_init(void);
+/** Keeps a pause. Under the cycle lock. */
+void observe_record_pause(const struct sh_pause *pause);
+/** Tells the user's hook. No lock is held. */
+void observe_call_pause_hook(const struct sh_pause *pause);
+/** Prints Go's gctrace line on stderr. */
+void observe_print_trace(const struct cycle_record *r);
+/** The line itself, ending in a newline, for tests. Returns its length. */
+size_t observe_format_trace(const struct cycle_record *r, char *out, size_t size);
+uint64_t observe_pause_total_ns(void);
+
+#endif
