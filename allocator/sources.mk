@@ -2,11 +2,13 @@
 SPANHEAP_SOURCES := \
 	heap/os.c heap/fail.c heap/lock.c heap/meta.c heap/sizeclass.c heap/span.c heap/pages.c \
 	heap/pageheap.c heap/central.c heap/cache.c heap/alloc.c heap/free.c heap/scavenger.c \
-	collector/init.c collector/cycle.c collector/world.c collector/threads.c collector/fork.c \
+	collector/init.c collector/cycle.c collector/world.c collector/threads.c \
+	collector/threads_real.c collector/fork.c \
 	collector/roots.c collector/segments.c collector/mark.c collector/workbuf.c \
 	collector/barrier.c collector/sweep.c collector/pacer.c collector/verify.c \
 	collector/registers.S collector/store.S \
 	observe/stats.c observe/pauses.c observe/gctrace.c \
 	types/slice.c types/defer.c types/pool.c
-# Only in the shared library: they take the place of pthread_create and its kin.
-SPANHEAP_SHARED_SOURCES := collector/interpose.c
+# The shared library takes the place of pthread_create and its kin: it has the second file instead.
+SPANHEAP_STATIC_ONLY := collector/threads_real.c
+SPANHEAP_SHARED_ONLY := collector/interpose.c

@@ -16,13 +16,7 @@
 
 static pthread_key_t leave_key SH_STATE;
 
-struct threads_real threads_real SH_STATE = {
-    .create = pthread_create,
-    .join = pthread_join,
-    .detach = pthread_detach,
-    .exit = pthread_exit,
-    .set_mask = pthread_sigmask,
-};
+struct threads_real threads_real SH_STATE;
 
 /* ---- The list ---- */
 
@@ -159,6 +153,7 @@ on_thread_end(void *arg)
 void
 threads_init(void)
 {
+    threads_real_init(&threads_real);
     sh_require(pthread_key_create(&leave_key, on_thread_end) == 0,
                "no pthread key is left for the library (PTHREAD_KEYS_MAX)");
 }
@@ -224,8 +219,8 @@ find_thread(pthread_t handle)
     return NULL;
 }
 
-static struct thread *
-look_up(pthread_t handle)
+struct thread *
+threads_find(pthread_t handle)
 {
     lock_list();
     struct thread *t = find_thread(handle);
@@ -233,9 +228,8 @@ look_up(pthread_t handle)
     return t;
 }
 
-/* Nobody will ask for this thread's result any more. */
-static void
-forget_result(struct thread *t)
+void
+threads_forget(struct thread *t)
 {
     if (t == NULL)
         return;
@@ -271,10 +265,10 @@ threads_join(threads_join_function join, pthread_t thread, void **result)
     void *value = NULL;
     struct join j = {join, thread, &value, 0};
     caller("sh_thread_join");
-    struct thread *t = look_up(thread);
+    struct thread *t = threads_find(thread);
     world_safe_call(wait_for_thread, &j);
     if (j.error == 0)
-        forget_result(t);
+        threads_forget(t);
     if (j.error == 0 && result != NULL)
         *result = value;
     return j.error;
@@ -284,10 +278,10 @@ int
 threads_detach(threads_detach_function detach, pthread_t thread)
 {
     caller("sh_thread_detach");
-    struct thread *t = look_up(thread);
+    struct thread *t = threads_find(thread);
     int error = detach(thread);
     if (error == 0)
-        forget_result(t);
+        threads_forget(t);
     return error;
 }
 

@@ -235,6 +235,7 @@ world_init(int signal)
     sigfillset(&action.sa_mask);
     sh_require(sigaction(world.signal, &action, NULL) == 0,
                "SH_SIGNAL: signal %d cannot be used to stop threads", world.signal);
+    world.handler_installed = true;
 }
 
 /* ---- Stop and start ---- */

@@ -63,7 +63,8 @@ struct world {
     unsigned nthreads;
     _Atomic uint32_t stopping;   /* 1 from stop to start; the stopped wait on it */
     _Atomic uint32_t acks;       /* counts arrivals in the safe state during a stop */
-    int signal;
+    int signal;                  /* that stops a thread */
+    bool handler_installed;
     struct counts ended_counts;  /* of threads that are gone */
     uint64_t stops;
 };

@@ -29,13 +29,24 @@ sh_defer(struct sh_defer_scope *scope, void (*call)(void *arg), void *arg)
     scope->count++;
 }
 
+/* A record is cleared before its call runs: a stale word on the stack may keep the record, and must
+   not keep with it what the call releases, nor all the records before it. */
+static struct sh_defer_record
+pop(struct sh_defer_scope *scope)
+{
+    struct sh_defer_record *record = scope->last, taken = *record;
+    sh_store(&scope->last, taken.older);
+    scope->count--;
+    sh_store(&record->older, NULL);
+    sh_store(&record->arg, NULL);
+    return taken;
+}
+
 void
 sh_defer_run(struct sh_defer_scope *scope)
 {
     while (scope->last != NULL) {
-        struct sh_defer_record *record = scope->last;
-        sh_store(&scope->last, record->older);
-        scope->count--;
-        record->call(record->arg);
+        struct sh_defer_record record = pop(scope);
+        record.call(record.arg);
     }
 }

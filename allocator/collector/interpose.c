@@ -1,0 +1,214 @@
+/*
+ * Only in the shared library: functions of the C library that are taken over, so that a program
+ * linked with it needs no sh_thread_*() of its own.
+ *   Threads are attached from their creation on (pthread_create, thrd_create, their join, detach and
+ *   exit).
+ *   The stop signal gets through: it is taken out of every set of signals that a thread blocks or waits
+ *   for, and its handler cannot be replaced.
+ */
+#define _GNU_SOURCE
+#include "collector/threads.h"
+
+#include <dlfcn.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/signalfd.h>
+#include <threads.h>
+
+/* The C library's function of that name. Looked up each time but for the hot ones: a wait is long. */
+static void *
+real(const char *name)
+{
+    void *function = dlsym(RTLD_NEXT, name);
+    sh_require(function != NULL, "the C library has no %s", name);
+    return function;
+}
+
+#define REAL(function) ((__typeof__(&(function)))real(#function))
+
+void
+threads_real_init(struct threads_real *r)
+{
+    r->create = REAL(pthread_create);
+    r->join = REAL(pthread_join);
+    r->detach = REAL(pthread_detach);
+    r->exit = (threads_exit_function)real("pthread_exit");
+    r->set_mask = REAL(pthread_sigmask);
+}
+
+/* ---- Threads ---- */
+
+SH_API int
+pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg)
+{
+    sh_init();
+    return threads_create(threads_real.create, thread, attr, start, arg);
+}
+
+SH_API int
+pthread_join(pthread_t thread, void **result)
+{
+    sh_init();
+    return threads_join(threads_real.join, thread, result);
+}
+
+SH_API int
+pthread_detach(pthread_t thread)
+{
+    sh_init();
+    return threads_detach(threads_real.detach, thread);
+}
+
+SH_API void
+pthread_exit(void *result)
+{
+    sh_init();
+    threads_set_result(result);
+    threads_real.exit(result);
+    __builtin_unreachable();
+}
+
+SH_API int
+pthread_tryjoin_np(pthread_t thread, void **result)
+{
+    struct thread *t = threads_find(thread);
+    int error = REAL(pthread_tryjoin_np)(thread, result);
+    if (error == 0)
+        threads_forget(t);
+    return error;
+}
+
+SH_API int
+pthread_timedjoin_np(pthread_t thread, void **result, const struct timespec *end)
+{
+    struct thread *t = threads_find(thread);
+    int error = REAL(pthread_timedjoin_np)(thread, result, end);
+    if (error == 0)
+        threads_forget(t);
+    return error;
+}
+
+SH_API int
+thrd_create(thrd_t *thread, thrd_start_t start, void *arg)
+{
+    /* A C11 thread returns an int; on both architectures it is the low half of a pointer's register,
+       and thrd_join reads no more. */
+    void *(*as_pointer)(void *) = (void *(*)(void *))(void (*)(void))start;
+    int error = pthread_create(thread, NULL, as_pointer, arg);
+    return error == 0 ? thrd_success : error == EAGAIN ? thrd_nomem : thrd_error;
+}
+
+SH_API int
+thrd_join(thrd_t thread, int *result)
+{
+    void *value = NULL;
+    if (pthread_join(thread, &value) != 0)
+        return thrd_error;
+    if (result != NULL)
+        *result = (int)(intptr_t)value;
+    return thrd_success;
+}
+
+SH_API int
+thrd_detach(thrd_t thread)
+{
+    return pthread_detach(thread) == 0 ? thrd_success : thrd_error;
+}
+
+SH_API void
+thrd_exit(int result)
+{
+    pthread_exit((void *)(intptr_t)result);
+}
+
+/* ---- Signals ---- */
+
+SH_API int
+pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
+{
+    sh_init();
+    sigset_t allowed;
+    return threads_real.set_mask(how, threads_without_stop_signal(set, &allowed), old);
+}
+
+SH_API int
+sigprocmask(int how, const sigset_t *set, sigset_t *old)
+{
+    int error = pthread_sigmask(how, set, old);
+    if (error != 0)
+        errno = error;
+    return error == 0 ? 0 : -1;
+}
+
+SH_API int
+sigsuspend(const sigset_t *set)
+{
+    sigset_t allowed;
+    return REAL(sigsuspend)(threads_without_stop_signal(set, &allowed));
+}
+
+SH_API int
+sigwait(const sigset_t *set, int *signal)
+{
+    sigset_t allowed;
+    return REAL(sigwait)(threads_without_stop_signal(set, &allowed), signal);
+}
+
+SH_API int
+sigwaitinfo(const sigset_t *set, siginfo_t *info)
+{
+    sigset_t allowed;
+    return REAL(sigwaitinfo)(threads_without_stop_signal(set, &allowed), info);
+}
+
+SH_API int
+sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *timeout)
+{
+    sigset_t allowed;
+    return REAL(sigtimedwait)(threads_without_stop_signal(set, &allowed), info, timeout);
+}
+
+SH_API int
+signalfd(int fd, const sigset_t *set, int flags)
+{
+    sigset_t allowed;
+    return REAL(signalfd)(fd, threads_without_stop_signal(set, &allowed), flags);
+}
+
+SH_API int
+ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *set)
+{
+    sigset_t allowed;
+    return REAL(ppoll)(fds, n, timeout, threads_without_stop_signal(set, &allowed));
+}
+
+SH_API int
+pselect(int n, fd_set *reads, fd_set *writes, fd_set *others, const struct timespec *timeout,
+        const sigset_t *set)
+{
+    sigset_t allowed;
+    return REAL(pselect)(n, reads, writes, others, timeout,
+                         threads_without_stop_signal(set, &allowed));
+}
+
+SH_API int
+epoll_pwait(int fd, struct epoll_event *events, int max, int timeout_ms, const sigset_t *set)
+{
+    sigset_t allowed;
+    return REAL(epoll_pwait)(fd, events, max, timeout_ms,
+                             threads_without_stop_signal(set, &allowed));
+}
+
+/* The stop signal's own handler stays: EINVAL, as for SIGKILL. world_init() comes through here too,
+   before the signal has a number. */
+SH_API int
+sigaction(int signal, const struct sigaction *action, struct sigaction *old)
+{
+    if (action != NULL && signal == world.signal && world.handler_installed) {
+        errno = EINVAL;
+        return -1;
+    }
+    return REAL(sigaction)(signal, action, old);
+}
