@@ -33,7 +33,7 @@ mark_address(struct marker *m, uintptr_t address)
 
 /* No instrumentation: red zones and foreign frames are what this is for. */
 __attribute__((no_sanitize_address, no_sanitize_thread)) void
-mark_conservative(struct marker *m, uintptr_t start, uintptr_t end)
+mark_conservative(struct marker *m, uintptr_t start, uintptr_t end, enum mark_ends ends)
 {
     uintptr_t base = pageheap.base, used_b = atomic_load(&pageheap.used_b);
     for (uintptr_t at = round_up(start, WORD_B); at + WORD_B <= end; at += WORD_B) {
@@ -41,7 +41,8 @@ mark_conservative(struct marker *m, uintptr_t start, uintptr_t end)
         if (word - base > used_b) /* one past the last byte is let through, for word - 1 */
             continue;
         mark_address(m, word);
-        mark_address(m, word - 1);
+        if (ends == MARK_WITH_ENDS)
+            mark_address(m, word - 1);
     }
 }
 

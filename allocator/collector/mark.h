@@ -13,9 +13,11 @@ struct marker {
 
 /**
  * Marks from memory that may hold anything: each aligned word in [start, end) marks the object that
- * contains it, and the one that contains the byte before it (a compiler may keep only the end).
+ * contains it. In frames and registers it also marks the one that contains the byte before it: a
+ * compiler may keep only the end of an array that a loop runs through.
  */
-void mark_conservative(struct marker *m, uintptr_t start, uintptr_t end);
+enum mark_ends { MARK_WITHOUT_ENDS, MARK_WITH_ENDS };
+void mark_conservative(struct marker *m, uintptr_t start, uintptr_t end, enum mark_ends ends);
 /** Marks the object that contains an address, if it is in an allocated one. */
 void mark_address(struct marker *m, uintptr_t address);
 /** Scans grey objects until none is left anywhere. */

@@ -46,11 +46,20 @@ roots_init(void)
 }
 
 static size_t
-mark_range(struct marker *m, uintptr_t start, uintptr_t end)
+mark_frames(struct marker *m, uintptr_t start, uintptr_t end)
 {
     if (start >= end)
         return 0;
-    mark_conservative(m, start, end);
+    mark_conservative(m, start, end, MARK_WITH_ENDS);
+    return end - start;
+}
+
+static size_t
+mark_variables(struct marker *m, uintptr_t start, uintptr_t end)
+{
+    if (start >= end)
+        return 0;
+    mark_conservative(m, start, end, MARK_WITHOUT_ENDS);
     return end - start;
 }
 
@@ -75,10 +84,10 @@ mark_stack(struct marker *m, const struct thread *t)
     if (t->stack_high == 0)
         return 0;
     uintptr_t sp = t->sp != 0 ? t->sp : lowest_mapped(t);
-    size_t n = mark_range(m, sp, t->stack_high);
-    n += mark_range(m, t->other_stack.start, t->other_stack.end);
+    size_t n = mark_frames(m, sp, t->stack_high);
+    n += mark_frames(m, t->other_stack.start, t->other_stack.end);
     if (t->blocking_depth > 0)
-        n += mark_range(m, (uintptr_t)t->registers, (uintptr_t)(t->registers + SPILLED_WORDS));
+        n += mark_frames(m, (uintptr_t)t->registers, (uintptr_t)(t->registers + SPILLED_WORDS));
     return n;
 }
 
@@ -116,7 +125,7 @@ mark_thread_local(struct marker *m, const struct thread *t)
             continue;
         uintptr_t block = dtv[module->id].block;
         if (block != 0 && block != TLS_UNALLOCATED && !inside_scanned_stack(t, block))
-            n += mark_range(m, block, block + module->size);
+            n += mark_variables(m, block, block + module->size);
     }
     return n;
 }
@@ -142,7 +151,7 @@ mark_keys(struct marker *m, const struct thread *t)
     size_t n = 0;
     for (size_t i = 0; i < KEY_BLOCKS; i++)
         if (blocks[i] != 0 && !inside_scanned_stack(t, blocks[i]))
-            n += mark_range(m, blocks[i], blocks[i] + KEY_BLOCK_B);
+            n += mark_variables(m, blocks[i], blocks[i] + KEY_BLOCK_B);
     return n;
 }
 
@@ -152,8 +161,8 @@ mark_thread(struct marker *m, const struct thread *t)
     struct root_bytes n = {.stacks = mark_stack(m, t)};
     if (t->thread_pointer != 0)
         n.data = mark_thread_local(m, t) + mark_keys(m, t);
-    mark_range(m, (uintptr_t)&t->arg, (uintptr_t)(&t->arg + 1));
-    mark_range(m, (uintptr_t)&t->result, (uintptr_t)(&t->result + 1));
+    mark_variables(m, (uintptr_t)&t->arg, (uintptr_t)(&t->arg + 1));
+    mark_variables(m, (uintptr_t)&t->result, (uintptr_t)(&t->result + 1));
     return n;
 }
 
@@ -167,9 +176,9 @@ roots_mark(struct marker *m)
         n.data += of_thread.data;
     }
     for (size_t i = 0; i < segments.ndata; i++)
-        n.data += mark_range(m, segments.data[i].start, segments.data[i].end);
+        n.data += mark_variables(m, segments.data[i].start, segments.data[i].end);
     for (struct registered *r = roots.registered; r != NULL; r = r->next)
-        n.data += mark_range(m, r->range.start, r->range.end);
+        n.data += mark_variables(m, r->range.start, r->range.end);
     return n;
 }
 
