@@ -291,9 +291,12 @@ world_stop(void)
     lock_take(&world.lock);
     atomic_store(&world.stopping, 1);
     pid_t process = getpid();
-    for (struct thread *t = world.threads; t != NULL; t = t->next)
-        if (atomic_load(&t->state) == THREAD_RUNNING)
-            syscall(SYS_tgkill, process, t->tid, world.signal);
+    for (struct thread *t = world.threads; t != NULL; t = t->next) {
+        if (atomic_load(&t->state) != THREAD_RUNNING)
+            continue;
+        atomic_store(&t->cache.stop_pending, 1); /* inside the allocator it needs no signal */
+        syscall(SYS_tgkill, process, t->tid, world.signal);
+    }
     uint64_t patience_end = os_now_ns() + STOP_PATIENCE_NS;
     for (bool named = false;;) {
         uint32_t seen = atomic_load(&world.acks);

@@ -10,6 +10,20 @@
 
 #include <string.h>
 
+/* Any thread may be sweeping the span meanwhile: its bits mean nothing while the generation is odd
+   (being swept), or if it has changed when they have been read. */
+static bool
+is_allocated(const struct span *s, uint32_t index)
+{
+    for (;;) {
+        uint32_t before = atomic_load(&s->sweepgen);
+        bool allocated = span_is_allocated(s, index);
+        atomic_thread_fence(memory_order_acquire);
+        if (before % 2 == 0 && atomic_load(&s->sweepgen) == before)
+            return allocated;
+    }
+}
+
 /* The span of a live object that begins at p. Fatal for anything else. */
 static struct span *
 span_of_object(const void *p, const char *caller, uint32_t *index)
@@ -20,7 +34,7 @@ span_of_object(const void *p, const char *caller, uint32_t *index)
     uintptr_t start = span_slot(s, *index);
     bool inside = s->kind == KIND_TINY || start == (uintptr_t)p;
     sh_require(inside, "%s: %p lies inside an object that begins at %p", caller, p, (void *)start);
-    sh_require(span_is_allocated(s, *index), "%s: %p is not allocated, or was freed before", caller, p);
+    sh_require(is_allocated(s, *index), "%s: %p is not allocated, or was freed before", caller, p);
     return s;
 }
 
@@ -73,7 +87,7 @@ sh_object_base(const void *p)
     if (s == NULL)
         return NULL;
     uint32_t index = span_index(s, (uintptr_t)p);
-    return span_is_allocated(s, index) ? (void *)span_slot(s, index) : NULL;
+    return is_allocated(s, index) ? (void *)span_slot(s, index) : NULL;
 }
 
 /* Bytes from p to the end of its slot. */
