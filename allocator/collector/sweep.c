@@ -45,16 +45,16 @@ clobber_dead(struct span *s)
 bool
 hook_sweep_span(struct cache *c, struct span *s)
 {
-    uint32_t generation = atomic_load(&heap_sweepgen), returned = 0;
+    uint32_t generation = atomic_load(&heap_sweepgen), marked_but_freed = 0;
     sh_invariant(atomic_load(&s->sweepgen) == generation - 1);
     if (unlikely(sweep.clobber))
         clobber_dead(s);
-    uint32_t died = span_commit_sweep(s, &returned);
+    uint32_t died = span_commit_sweep(s, &marked_but_freed);
     c->counts.frees[s->class] += died;
     if (s->class == 0)
         c->counts.large_free_b += died * s->elem_b;
-    if (returned > 0)
-        atomic_fetch_sub(&heap_live_b, returned * s->elem_b);
+    if (marked_but_freed > 0)
+        atomic_fetch_sub(&heap_live_b, marked_but_freed * s->elem_b);
     atomic_store_explicit(&s->sweepgen, generation, memory_order_release);
     if (s->alloc_count > 0)
         return false;

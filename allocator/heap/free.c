@@ -97,6 +97,14 @@ room_at(const struct span *s, uint32_t index, const void *p)
     return span_slot(s, index) + s->elem_b - (uintptr_t)p;
 }
 
+/* An object that stays where it is: what it no longer covers is zero when it grows again. */
+static void *
+keep_in_place(void *p, size_t size, size_t room)
+{
+    memset((char *)p + size, 0, room - size);
+    return p;
+}
+
 static void *
 move_object(void *p, size_t old_size, size_t new_size, enum span_kind kind,
             const struct sh_type *type)
@@ -119,7 +127,7 @@ sh_realloc(void *p, size_t size)
     if (s->kind == KIND_TINY)
         return move_object(p, room, size, KIND_NOSCAN, NULL);
     if (size <= room && size > room / 2)
-        return p;
+        return keep_in_place(p, size, room);
     return move_object(p, room, size, s->kind, NULL);
 }
 
@@ -134,6 +142,6 @@ sh_realloc_array(const struct sh_type *type, void *p, size_t count)
     struct span *s = span_of_object(p, "sh_realloc_array", &index);
     size_t room = room_at(s, index, p);
     if (s->kind == kind && size <= room && size > room / 2)
-        return p;
+        return keep_in_place(p, size, room);
     return move_object(p, room, size, kind, kind == KIND_TYPED ? type : NULL);
 }

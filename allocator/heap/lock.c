@@ -1,5 +1,6 @@
 #include "heap/lock.h"
 
+#include "heap/cache.h"
 #include "heap/os.h"
 
 #define SPINS 100
@@ -24,9 +25,19 @@ try_take(struct lock *lock)
     return atomic_compare_exchange_strong(&lock->state, &expected, 1);
 }
 
+/* Whoever holds a lock that a stopped world may need cannot be stopped. The two lowest ranks order
+   the stops themselves and are exempt. */
+static bool
+holds_off_stops(const struct lock *lock)
+{
+    return lock->rank >= RANK_CENTRAL && cache_self != NULL;
+}
+
 void
 lock_take(struct lock *lock)
 {
+    if (holds_off_stops(lock))
+        cache_enter(cache_self);
     sh_invariant((held_ranks >> lock->rank) == 0);
     held_ranks |= 1u << lock->rank;
     for (int i = 0; i < SPINS; i++) {
@@ -44,4 +55,6 @@ lock_drop(struct lock *lock)
     held_ranks &= ~(1u << lock->rank);
     if (atomic_exchange(&lock->state, 0) == 2)
         os_futex_wake_one(&lock->state);
+    if (holds_off_stops(lock))
+        cache_leave(cache_self);
 }

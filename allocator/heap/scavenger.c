@@ -6,6 +6,7 @@
  */
 #include "heap/scavenger.h"
 
+#include "heap/cache.h"
 #include "heap/os.h"
 #include "heap/pageheap.h"
 
@@ -15,12 +16,14 @@
 
 /* Takes the highest piece below *below that has memory. */
 static bool
-take_piece(size_t *below, size_t *first, size_t *n)
+take_piece(const size_t *below, size_t *first, size_t *n)
 {
     lock_take(&pageheap.lock);
     bool found = pages_find_unscavenged(&pageheap.pages, *below, PIECE_PAGES, first, n);
-    if (found)
+    if (found) {
         pages_take(&pageheap.pages, *first, *n);
+        atomic_fetch_add(&pageheap.transit_pages, *n);
+    }
     lock_drop(&pageheap.lock);
     return found;
 }
@@ -30,25 +33,38 @@ give_piece(size_t first, size_t n)
 {
     lock_take(&pageheap.lock);
     pages_add(&pageheap.pages, first, n);
+    atomic_fetch_sub(&pageheap.transit_pages, n);
     lock_drop(&pageheap.lock);
 }
 
-size_t
-scavenger_release(size_t max_b)
+/* Empties the highest piece below *below. Returns its size; 0: there is none. A slow section, so that
+   fork does not lose a piece that is out of the page allocator. */
+static size_t
+release_piece(struct cache *c, size_t *below)
 {
-    size_t below = atomic_load(&pageheap.used_b) / PAGE_B, released_b = 0, first, n;
-    while (released_b < max_b && take_piece(&below, &first, &n)) {
+    size_t first = 0, n = 0;
+    cache_slow_enter(c);
+    if (take_piece(below, &first, &n)) {
         os_release((void *)(pageheap.base + first * PAGE_B), n * PAGE_B);
         give_piece(first, n);
-        released_b += n * PAGE_B;
-        below = first;
+        *below = first;
     }
+    cache_slow_leave(c);
+    return n * PAGE_B;
+}
+
+size_t
+scavenger_release(struct cache *c, size_t max_b)
+{
+    size_t below = atomic_load(&pageheap.used_b) / PAGE_B, released_b = 0, piece_b;
+    while (released_b < max_b && (piece_b = release_piece(c, &below)) > 0)
+        released_b += piece_b;
     return released_b;
 }
 
 size_t
 sh_release_memory(void)
 {
-    sh_init();
-    return scavenger_release(SIZE_MAX);
+    struct cache *c = cache_self != NULL ? cache_self : hook_attach_caller();
+    return scavenger_release(c, SIZE_MAX);
 }

@@ -4,7 +4,9 @@
 
 #include "heap/base.h"
 
+struct cache;
+
 /** Releases up to max_b bytes of free pages, highest addresses first. Returns the bytes released. */
-size_t scavenger_release(size_t max_b);
+size_t scavenger_release(struct cache *c, size_t max_b);
 
 #endif

@@ -230,13 +230,14 @@ span_count_marked(const struct span *s)
 }
 
 uint32_t
-span_commit_sweep(struct span *s, uint32_t *given_back)
+span_commit_sweep(struct span *s, uint32_t *marked_but_freed)
 {
-    uint32_t words = span_bit_words(s->nelems), live = 0, returned = 0;
+    uint32_t words = span_bit_words(s->nelems), live = 0, returned = 0, unmarked_again = 0;
     _Atomic uint64_t *freed = atomic_load(&s->freed_bits);
     for (uint32_t w = 0; w < words; w++) {
         if (freed != NULL) {
             uint64_t bits = atomic_exchange(&freed[w], 0);
+            unmarked_again += (uint32_t)__builtin_popcountll(s->mark_bits[w] & bits);
             s->mark_bits[w] &= ~bits;
             returned += (uint32_t)__builtin_popcountll(bits);
         }
@@ -253,7 +254,7 @@ span_commit_sweep(struct span *s, uint32_t *given_back)
     s->needzero = 1;
     atomic_store_explicit(&s->free_index, 0, memory_order_release);
     span_load_cache(s, 0);
-    *given_back = returned;
+    *marked_but_freed = unmarked_again;
     return died;
 }
 

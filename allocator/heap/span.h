@@ -151,10 +151,10 @@ bool span_record_free(struct span *s, uint32_t index);
 /** Makes the slots of span_record_free() allocatable again. Owner only. Returns how many. */
 uint32_t span_reclaim_freed(struct span *s);
 /**
- * Makes free what is not marked, and clears the marks. Returns how many objects died;
- * *given_back: the slots of span_record_free() that returned as well.
+ * Makes free what is not marked or was freed, and clears the marks. Returns how many objects died that
+ * span_record_free() has not reported; *marked_but_freed: freed after they had been marked.
  */
-uint32_t span_commit_sweep(struct span *s, uint32_t *given_back);
+uint32_t span_commit_sweep(struct span *s, uint32_t *marked_but_freed);
 
 /** Marked slots that were not freed meanwhile. */
 uint32_t span_count_marked(const struct span *s);
