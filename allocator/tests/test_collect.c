@@ -35,10 +35,10 @@ test_unreachable_objects_are_freed(void **state)
     for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         size_t size = sizes[i];
         struct sh_stats before, after;
-        sh_collect();
+        collect();
         sh_stats_read(&before);
         run_elsewhere(forget_many, &size);
-        sh_collect();
+        collect();
         assert_in_range(count_alive(hidden, N), 0, STALE);
         sh_stats_read(&after);
         assert_in_range(after.frees - before.frees, N - STALE, N + STALE);
@@ -57,10 +57,10 @@ static bool
 survives_root_at(ptrdiff_t offset)
 {
     run_elsewhere(allocate_and_hold_offset, &offset);
-    sh_collect();
+    collect();
     bool alive = is_alive(hidden[0]);
     held = NULL;
-    sh_collect();
+    collect();
     assert_false(is_alive(hidden[0]));
     return alive;
 }
@@ -108,7 +108,7 @@ test_end_pointer_in_a_heap_object_keeps_nothing(void **state)
     (void)state;
     held = sh_alloc(64);
     run_elsewhere(fill_page_class, (void *)held);
-    sh_collect();
+    collect();
     assert_false(is_alive(hidden[0]) && !is_alive(hidden[1]));
     assert_true(is_alive(hidden[1]));
     /* p + 8192 is where `inside` begins, or an unused page: p itself is dead either way. */
@@ -122,7 +122,7 @@ test_stack_holds_its_objects(void **state)
     (void)state;
     volatile char *volatile local = sh_alloc(200);
     volatile char *volatile end = (volatile char *)sh_alloc(1024) + 1024;
-    sh_collect();
+    collect();
     assert_non_null(sh_object_base((const void *)local));
     assert_non_null(sh_object_base((const char *)end - 1));
 }
@@ -151,7 +151,7 @@ static void
 expect_kept(int kind, bool pointer_field, bool number_field)
 {
     run_elsewhere(make_holder, &kind);
-    sh_collect();
+    collect();
     assert_int_equal(is_alive(hidden[0]), pointer_field);
     assert_int_equal(is_alive(hidden[1]), number_field);
     held = NULL;
@@ -217,13 +217,13 @@ test_typed_arrays_are_exact_at_every_size(void **state)
     for (size_t i = 0; i < COUNT_OF(shapes); i++) {
         size_t lost = 0, kept = 0;
         run_elsewhere(make_typed_array, &shapes[i]);
-        sh_collect();
+        collect();
         for (size_t n = 0; n < shapes[i].count; n++) {
             lost += !is_alive(hidden[2 * n]);
             kept += is_alive(hidden[2 * n + 1]);
         }
         held = NULL;
-        sh_collect();
+        collect();
         if (lost > 0 || kept > 0)
             fail_msg("shape %zu: %zu lost, %zu kept for nothing", i, lost, kept);
     }
@@ -250,7 +250,7 @@ test_cycles_are_freed(void **state)
 {
     (void)state;
     run_elsewhere(make_rings, NULL);
-    sh_collect();
+    collect();
     assert_in_range(count_alive(hidden, N), 0, 2 * STALE);
 }
 
@@ -286,12 +286,12 @@ test_list_of_a_million_is_marked_without_a_deep_stack(void **state)
     size_t length = 1000000;
     struct sh_stats stats;
     run_elsewhere(make_list, &length);
-    sh_collect();
+    collect();
     run_elsewhere(check_list, &length);
     sh_stats_read(&stats);
     assert_true(stats.marked_b >= length * 24);
     held = NULL;
-    sh_collect();
+    collect();
     sh_stats_read(&stats);
     assert_true(stats.marked_b < length);
 }
@@ -306,7 +306,7 @@ free_while_held(void *typed)
     sh_store(&n->other, target);
     held = n;
     sh_free(target);
-    sh_collect();
+    collect();
 }
 
 static void
@@ -334,7 +334,7 @@ test_tiny_block_lives_while_one_of_its_objects_does(void **state)
     uintptr_t block = hide(sh_object_base(b));
     (void)a;
     strcpy((char *)b, "abc");
-    sh_collect();
+    collect();
     assert_true(is_alive(block));
     assert_string_equal((char *)b, "abc");
 }
@@ -347,7 +347,7 @@ test_collections_are_counted_and_leave_the_heap_whole(void **state)
     sh_stats_read(&before);
     for (int i = 0; i < 5; i++) {
         run_elsewhere(make_rings, NULL);
-        sh_collect();
+        collect();
         verify_now();
     }
     sh_stats_read(&after);
@@ -361,7 +361,7 @@ test_heap_grows_to_its_goal_then_collects(void **state)
 {
     (void)state;
     struct sh_stats before, after;
-    sh_collect();
+    collect();
     sh_stats_read(&before);
     for (int i = 0; i < 100000; i++)
         sh_alloc(1024); /* 100 MB of garbage */

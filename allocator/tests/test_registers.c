@@ -44,8 +44,7 @@ new_object(void)
 static void
 assert_dead_now(void)
 {
-    clear_stack();
-    sh_collect();
+    collect();
     assert_false(is_alive(hidden));
 }
 
@@ -119,7 +118,7 @@ expect_held(void (*hold)(struct worker *w), bool with_alternate_stack)
 {
     struct worker w = {.hold = hold, .with_alternate_stack = with_alternate_stack};
     start_worker(&w);
-    sh_collect();
+    collect();
     bool alive = is_alive(hidden);
     atomic_store(&w.stage, 2);
     sh_thread_join(w.thread, NULL);
@@ -213,7 +212,7 @@ collect_in_handler(int signal)
 {
     (void)signal;
     void *volatile local = (void *)~hidden;
-    sh_collect();
+    collect();
     atomic_store(&the_worker->stage, is_alive(hidden) ? 3 : 4);
     local = NULL;
     (void)local;
@@ -359,7 +358,7 @@ test_thread_may_block_inside_a_handler(void **state)
     struct worker w = {.hold = raise_block, .with_alternate_stack = true};
     start_worker(&w);
     wait_until_blocked();
-    sh_collect();
+    collect();
     bool alive = is_alive(hidden);
     atomic_store(&w.stage, 2);
     sh_thread_join(w.thread, NULL);

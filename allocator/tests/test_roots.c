@@ -22,10 +22,10 @@ static bool
 holds(void *slot)
 {
     run_elsewhere(make_into, slot);
-    sh_collect();
+    collect();
     bool alive = is_alive(hidden);
     *(void *volatile *)slot = NULL;
-    sh_collect();
+    collect();
     assert_false(is_alive(hidden)); /* it was this slot that held it */
     return alive;
 }
@@ -122,12 +122,10 @@ static NOINLINE bool
 key_holds(size_t i)
 {
     set_key(&keys[i]);
-    clear_stack();
-    sh_collect();
+    collect();
     bool alive = is_alive(hidden);
     pthread_setspecific(keys[i], NULL);
-    clear_stack();
-    sh_collect();
+    collect();
     return alive && !is_alive(hidden);
 }
 
@@ -188,11 +186,11 @@ worker_holds(void (*hold)(void))
     struct worker w = {.hold = hold};
     assert_int_equal(sh_thread_create(&w.thread, NULL, run_worker, &w), 0);
     wait_stage(&w, 1);
-    sh_collect();
+    collect();
     bool alive = is_alive(hidden);
     atomic_store(&w.stage, 2);
     sh_thread_join(w.thread, NULL);
-    sh_collect();
+    collect();
     assert_false(is_alive(hidden));
     return alive;
 }
@@ -245,7 +243,7 @@ test_data_and_thread_local_of_a_loaded_library_are_roots(void **state)
     (void)state;
     char path[64];
     build_library(path);
-    sh_collect(); /* the table of segments is older than the library */
+    collect(); /* the table of segments is older than the library */
     void *library = dlopen(path, RTLD_NOW);
     unlink(path);
     assert_non_null(library);
@@ -255,7 +253,7 @@ test_data_and_thread_local_of_a_loaded_library_are_roots(void **state)
     assert_true(holds(library_slot()));
     assert_true(worker_holds(hold_in_library_tls));
     dlclose(library);
-    sh_collect();
+    collect();
 }
 
 /* ---- Start arguments and results ---- */
@@ -302,12 +300,12 @@ test_start_argument_is_a_root_before_the_thread_runs(void **state)
     pthread_t thread;
     void *good = NULL;
     run_elsewhere(create_with_object, NULL);
-    sh_collect();
+    collect();
     assert_true(is_alive(hidden));
     assert_int_equal(pthread_create(&thread, NULL, delayed_start, delayed_arg), 0);
     pthread_join(thread, &good);
     assert_non_null(good);
-    sh_collect();
+    collect();
     assert_false(is_alive(hidden));
 }
 
@@ -337,12 +335,13 @@ wait_until_ended(void)
     }
 }
 
-static NOINLINE void
-join_and_check(pthread_t thread)
+static void
+join_and_check(void *thread)
 {
     void *result = NULL;
-    sh_thread_join(thread, &result);
-    assert_ptr_equal(result, (void *)~hidden);
+    sh_thread_join(*(pthread_t *)thread, &result);
+    if (result != (void *)~hidden)
+        abort();
 }
 
 static void
@@ -351,11 +350,10 @@ expect_result_kept(void *(*start)(void *))
     pthread_t thread;
     assert_int_equal(sh_thread_create(&thread, NULL, start, NULL), 0);
     wait_until_ended();
-    sh_collect();
+    collect();
     assert_true(is_alive(hidden));
-    join_and_check(thread);
-    clear_stack();
-    sh_collect();
+    run_elsewhere(join_and_check, &thread);
+    collect();
     assert_false(is_alive(hidden));
 }
 
@@ -374,10 +372,10 @@ test_result_of_a_detached_thread_is_not_kept(void **state)
     pthread_t thread;
     assert_int_equal(sh_thread_create(&thread, NULL, return_object, NULL), 0);
     wait_until_ended();
-    sh_collect();
+    collect();
     assert_true(is_alive(hidden));
     assert_int_equal(sh_thread_detach(thread), 0);
-    sh_collect();
+    collect();
     assert_false(is_alive(hidden));
 }
 

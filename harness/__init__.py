@@ -1,0 +1,1 @@
+"""pitmark's harness: builds, measures, stores, judges and draws the pitfalls."""

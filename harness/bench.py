@@ -1,0 +1,220 @@
+"""`bench`: build the matrix, measure, store. Ends in a stored run; showing it is show.py's."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from harness import catalog, matrix, measure, plan, probes, samples, store
+from harness.build import Builder, Failed, Program
+from harness.fault import Fault, UsageFault
+from harness.launch import Launcher, affinity
+from harness.measure import Bench
+from harness.plan import Options, ProgramKey, Spec
+from harness.progress import Live
+from harness.project import Project
+
+COMPLETE = "complete"  # an empty file beside run.jsonl: every sample of the plan was taken
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a run came to."""
+
+    path: Path
+    run_id: str
+    stored: int
+    failed_builds: int
+    failed_samples: int
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM stops like Ctrl-C does."""
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        old = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread: the caller's business
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
+
+
+def resumable(project: Project, target: str) -> tuple[Path, Options] | None:
+    """The newest run of a target that is not complete."""
+    for folder in reversed(store.runs(project)):
+        path = folder / store.RUN_FILE
+        run = store.run_line(store.read(path), path)
+        if run["target"] != target or (folder / COMPLETE).exists():
+            continue
+        return path, options_of(run["settings"])
+    return None
+
+
+def options_of(settings: Mapping[str, Any]) -> Options:
+    """The options that a run was started with."""
+    names = Options.__dataclass_fields__
+    found = {key: settings[key] for key in names if key in settings}
+    found["pitfalls"] = tuple(found.get("pitfalls") or ())
+    found["cells"] = tuple(found.get("cells") or ())
+    return Options(**found)
+
+
+def run(project: Project, options: Options, live: Live, *, target: str = "bench",
+        resume: bool = False) -> Done:
+    """Measures (or goes on measuring) one run."""
+    path: Path | None = None
+    if resume:
+        found = resumable(project, target)
+        if found is None:
+            live.say("RESUME: no unfinished run is stored; a new one begins")
+        else:
+            path, stored = found
+            options = replace(stored, rounds=max(stored.rounds, options.rounds)
+                              if not stored.quick else stored.rounds)
+            live.say(f"RESUME: going on with {path.parent.name}")
+    chosen = catalog.select(catalog.load(project), options.pitfalls)
+    cells = matrix.load(project, options.profile, options.cells)
+    for left in cells.left_out:
+        live.say(f"left out: {left.cell}: {left.reason}")
+    if not chosen:
+        raise UsageFault(f"{project.pitfalls}: holds no pitfall; make new-pitfall ID=… makes one")
+    if not cells.cells:
+        raise Fault("nothing can be built: no compiler of the chosen cells is installed")
+    old: list[dict[str, Any]] = []
+    if path is None:
+        run_id = store.new_run_id(target, datetime.now(), options.seed)
+        path = project.results / run_id / store.RUN_FILE
+    else:
+        run_id = path.parent.name
+        old = store.read(path)
+    with interruptible(), store.Store(path) as kept, Builder(project) as builder:
+        if not old:
+            kept.append(_run_line(project, run_id, target, options))
+        return _measure(project, options, live, chosen, cells, kept, builder, run_id, old)
+
+
+def _run_line(project: Project, run_id: str, target: str, options: Options) -> dict[str, Any]:
+    commit, dirty = probes.git_state(project.root)
+    return {
+        "v": samples.VERSION, "kind": "run", "run": run_id, "target": target,
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"), "git": commit,
+        "git_dirty": dirty, "seed": options.seed,
+        "settings": json.loads(json.dumps(asdict(options))), "machine": probes.machine(),
+        "tools": probes.tools(),
+    }
+
+
+def _measure(project: Project, options: Options, live: Live, chosen: Sequence[catalog.Pitfall],
+             cells: matrix.Matrix, kept: store.Store, builder: Builder, run_id: str,
+             old: Sequence[dict[str, Any]]) -> Done:
+    launcher = Launcher(project)
+    live.phase("building")
+    wanted = [(p, v, c) for c in cells.cells for p in chosen for v in p.variants]
+    detect = [(p, p.variant(v), c) for p, v, c in plan.detections(chosen, cells)]
+    built = builder.programs([*wanted, *detect], live.tick)
+    _store_builds(kept, run_id, built, cells, old, live)
+    programs = {ProgramKey(b.pitfall, b.variant, b.cell.name): b
+                for b in built if isinstance(b, Program)}
+    if not any(key.cell.count("+") == 0 for key in programs):
+        raise Fault("nothing was built, so nothing is measured: see the compiler's messages above")
+    with pinned() as cpu:
+        bench = Bench(builder, launcher, cpu, {p.id: p for p in chosen}, programs, run_id)
+        done = {line["sample"] for line in old if line["kind"] == "sample"}
+        live.phase("calibrating")
+        counts, failures = measure.calibrate(bench, options.region_s, _known_counts(old),
+                                             live.tick)
+        for (pitfall, variant), why in failures.items():
+            live.say(f"{pitfall}.{variant} does not run: {why}")
+            counts.setdefault((pitfall, variant), 1)
+        events = probes.perf_events() if options.extras else probes.Events((), {})
+        live.phase("measuring")
+        specs = specs_of(options, chosen, cells, list(programs))
+        taken: list[dict[str, Any]] = []
+
+        def sink(line: dict[str, Any]) -> None:
+            kept.append(line)
+            taken.append({"role": line["role"], "message": line["status"]["message"]})
+
+        measure.run_all(bench, specs, done, counts, events, sink, live.tick)
+    (kept.path.parent / COMPLETE).touch()
+    failed = sum(1 for t in taken if t["message"] and t["role"] != "detect")
+    return Done(kept.path, run_id, len(taken) + len(done),
+                sum(isinstance(b, Failed) for b in built), failed)
+
+
+def specs_of(options: Options, chosen: Sequence[catalog.Pitfall], cells: matrix.Matrix,
+             built: Sequence[ProgramKey]) -> list[Spec]:
+    """Every sample of the run, in the order in which they are taken."""
+    defaults = {p.id: p.parameter.default for p in chosen}
+    sweep = {p.id: p.parameter.sweep for p in chosen}
+    available = set(built)
+    keys = [k for k in plan.program_keys(chosen, cells.cells) if k in available]
+    detect = [ProgramKey(p.id, v, c.name) for p, v, c in plan.detections(chosen, cells)]
+    specs = plan.rounds(keys, options, defaults) + plan.sweeps(keys, options, sweep)
+    specs += plan.single([k for k in detect if k in available], "detect", options, defaults)
+    if options.extras:
+        for role in ("observe", "startup", "perf"):
+            specs += plan.single(keys, role, options, defaults)
+    if options.instructions:
+        specs += plan.single(keys, "instr", options, defaults)
+    return specs
+
+
+def _store_builds(kept: store.Store, run_id: str, built: Sequence[Program | Failed],
+                  cells: matrix.Matrix, old: Sequence[dict[str, Any]], live: Live) -> None:
+    there = {(line["pitfall"], line["variant"], line["cell"], line["status"])
+             for line in old if line["kind"] == "cell"}
+    lines = [samples.missing_line(run_id, left) for left in cells.left_out]
+    lines += [samples.cell_line(run_id, program) for program in built]
+    said: set[str] = set()
+    for line in lines:
+        if (line["pitfall"], line["variant"], line["cell"], line["status"]) not in there:
+            kept.append(line)
+        if line["status"] == "failed" and line["message"] not in said:
+            said.add(line["message"])
+            live.say(f"{line['pitfall']}.{line['variant']} does not build in {line['cell']}:\n"
+                     f"{line['message']}")
+
+
+def _known_counts(old: Sequence[dict[str, Any]]) -> dict[tuple[str, str], int]:
+    """The counts that a resumed run was calibrated to: they are in its timed samples."""
+    result: dict[tuple[str, str], int] = {}
+    for line in old:
+        if line["kind"] == "sample" and line["role"] == "timed" and "--count" in line["args"]:
+            count = line["args"][line["args"].index("--count") + 1]
+            result[line["pitfall"], line["variant"]] = int(count)
+    return result
+
+
+@contextmanager
+def pinned() -> Iterator[int | None]:
+    """Gives the last processor to the measured programs and keeps this process off it."""
+    available = probes.cpus()
+    if len(available) < 2:
+        yield available[0] if available else None
+        return
+    affinity(available[:-1])
+    try:
+        yield available[-1]
+    finally:
+        affinity(available)
+
+
+def fresh_seed() -> int:
+    """A seed that fits a JSON reader's integers."""
+    return secrets.randbits(48)
+

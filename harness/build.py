@@ -1,0 +1,301 @@
+"""Builds programs for cells. Objects are kept by content, so nothing is compiled twice.
+
+An object's name in compile-matrix/build/objects/ is the hash of everything that decides it: the
+compiler's version, the flags, the source, and all headers it might include. It is written under
+another name and renamed, so that a killed build leaves no half object. The flags are those of
+compile-matrix/cell.mk, which builds the same programs by hand.
+
+A program is linked straight from its objects, anew for every sample: lld shuffles the functions
+from a seed. Without lld the order of the objects is shuffled and a pad object is put in front.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from harness import elf
+from harness.catalog import Pitfall, Variant
+from harness.fault import BuildFault, Fault
+from harness.matrix import Cell
+from harness.project import Project
+
+COMPILE_TIMEOUT_S = 300.0
+_MAX_PAD_B = 4096
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What cell.mk says."""
+
+    cflags: tuple[str, ...]
+    includes: tuple[str, ...]
+    libs: tuple[str, ...]
+    sources: tuple[str, ...]  # relative to allocator/
+    driver: tuple[str, ...]  # relative to the root
+
+
+@dataclass(frozen=True)
+class Program:
+    """One variant in one cell: its objects, and what its canonical link looks like."""
+
+    pitfall: str
+    variant: str
+    cell: Cell
+    objects: tuple[Path, ...]
+    sizes: elf.Sizes
+    text_sha: str
+    src_sha: str
+    build_s: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A program that could not be built, with the tool's own words."""
+
+    pitfall: str
+    variant: str
+    cell: Cell
+    message: str
+    linking: bool
+
+
+def read_settings(project: Project) -> Settings:
+    """Asks cell.mk for its flags and for the lists of sources."""
+    command = ["make", "-s", "--no-print-directory", "-f", str(project.cell_mk),
+               f"ROOT={project.root}", "settings"]
+    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS")}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    except FileNotFoundError as error:
+        raise Fault("make is not installed: apt-get install make") from error
+    if done.returncode != 0:
+        raise Fault(f"{project.cell_mk}: {done.stderr.strip()}")
+    lines = dict(
+        (line.split(" ", 1) + [""])[:2] for line in done.stdout.splitlines() if line.strip()
+    )
+    try:
+        return Settings(*(tuple(lines[key].split())
+                          for key in ("cflags", "includes", "libs", "sources", "driver")))
+    except KeyError as error:
+        raise Fault(f"{project.cell_mk}: `make settings` prints no line '{error.args[0]}'") \
+            from error
+
+
+Part = str | bytes
+
+
+def digest(parts: Iterable[Part]) -> str:
+    """A short hash of parts, each with its length so that they cannot run together."""
+    result = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        result.update(len(data).to_bytes(8, "little") + data)
+    return result.hexdigest()[:24]
+
+
+def headers_sha(folder: Path, root: Path, pattern: str = "**/*") -> str:
+    """A hash over every header (and included table) below a folder."""
+    files = sorted(
+        p for p in folder.glob(pattern) if p.suffix in (".h", ".inc", ".def") and p.is_file()
+    )
+    parts: list[Part] = []
+    for path in files:
+        parts += [str(path.relative_to(root)), path.read_bytes()]
+    return digest(parts)
+
+
+class Builder:
+    """Compiles and links for one checkout. Safe to use from several threads."""
+
+    def __init__(self, project: Project, jobs: int | None = None) -> None:
+        self.project = project
+        self.settings = read_settings(project)
+        self.objects = project.build / "objects"
+        self.objects.mkdir(parents=True, exist_ok=True)
+        self.pool = ThreadPoolExecutor(max_workers=jobs or os.cpu_count() or 1)
+        self._pending: dict[Path, Future[Path]] = {}
+        self._headers: dict[Path, str] = {}
+
+    def close(self) -> None:
+        """Lets running compilers finish and starts no more."""
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Builder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- objects -----------------------------------------------------------------------------
+
+    def compile(self, source: Path, cell: Cell, flags: Sequence[str],
+                header_folders: Sequence[tuple[Path, str]]) -> Future[Path]:
+        """The object of one source; compiled in the pool unless it is there."""
+        relative = str(source.relative_to(self.project.root))
+        headers = [self._headers_of(folder, pattern) for folder, pattern in header_folders]
+        content = source.read_bytes()
+        key = digest([cell.version, cell.level, *cell.extra, *flags, relative, content, *headers])
+        name = relative.replace("/", "_").rsplit(".", 1)[0]
+        path = self.objects / key[:2] / f"{name}-{key}.o"
+        future = self._pending.get(path)
+        if future is None:
+            arguments = [cell.command, *self.settings.cflags, *self.settings.includes, *flags,
+                         cell.level, *cell.extra]
+            future = self.pool.submit(self._compile_now, arguments, relative, path)
+            self._pending[path] = future
+        return future
+
+    def _headers_of(self, folder: Path, pattern: str) -> str:
+        key = folder / pattern
+        if key not in self._headers:
+            self._headers[key] = headers_sha(folder, self.project.root, pattern)
+        return self._headers[key]
+
+    def _compile_now(self, arguments: list[str], relative: str, path: Path) -> Path:
+        if path.exists():
+            return path
+        path.parent.mkdir(exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        prefix = f"-ffile-prefix-map={self.project.root}=."
+        try:
+            self._run([*arguments, prefix, "-c", relative, "-o", str(temporary)])
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path
+
+    def _run(self, command: Sequence[str], *, linking: bool = False) -> None:
+        try:
+            done = subprocess.run(
+                command, cwd=self.project.root, capture_output=True, text=True, errors="replace",
+                timeout=COMPILE_TIMEOUT_S, stdin=subprocess.DEVNULL,
+                env={**os.environ, "LC_ALL": "C"},
+            )
+        except FileNotFoundError as error:
+            raise BuildFault(f"{command[0]}: not found", linking=linking) from error
+        except subprocess.TimeoutExpired as error:
+            message = f"{command[0]} took longer than {COMPILE_TIMEOUT_S:.0f} s"
+            raise BuildFault(message, linking=linking) from error
+        if done.returncode != 0:
+            words = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
+            raise BuildFault(words, linking=linking)
+
+    # ---- programs ----------------------------------------------------------------------------
+
+    def _object_futures(self, pitfall: Pitfall, variant: Variant,
+                        cell: Cell) -> tuple[Future[Path], list[Future[Path]]]:
+        """The variant's own object, and those of the driver and the allocator."""
+        project = self.project
+        allocator = (project.allocator, "**/*")
+        pitfalls = (project.pitfalls, "*")
+        folder = str(pitfall.folder.relative_to(project.root))
+        own = self.compile(
+            variant.source, cell,
+            [f"-I{folder}", f'-DPITFALL_VARIANT="{variant.id}"'],
+            [allocator, pitfalls, (pitfall.folder, "**/*")],
+        )
+        driver = [self.compile(project.root / path, cell, [], [allocator, pitfalls])
+                  for path in self.settings.driver]
+        # The sanitizers judge the program; the allocator under it is the one that is measured.
+        plain = cell if cell.sanitizer is None else Cell(
+            cell.base, cell.compiler, cell.command, cell.version, cell.level)
+        heap = [self.compile(project.allocator / path, plain, [], [allocator])
+                for path in self.settings.sources]
+        return own, driver + heap
+
+    def program(self, pitfall: Pitfall, variant: Variant, cell: Cell) -> Program | Failed:
+        """Builds one program and links it once, unshuffled."""
+        started = time.monotonic()
+        try:
+            own, others = self._object_futures(pitfall, variant, cell)
+            objects = (own.result(), *[future.result() for future in others])
+            with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+                path = Path(folder) / "program"
+                self._link(cell, objects, path, [])
+                found = elf.sizes(path)
+            return Program(
+                pitfall=pitfall.id, variant=variant.id, cell=cell, objects=objects, sizes=found,
+                text_sha=elf.code_sha(objects[0]), src_sha=self.src_sha(pitfall, variant),
+                build_s=round(time.monotonic() - started, 3),
+            )
+        except BuildFault as fault:
+            return Failed(pitfall.id, variant.id, cell, str(fault), fault.linking)
+        except FileNotFoundError as error:
+            message = f"{error.filename}: no such file"
+            return Failed(pitfall.id, variant.id, cell, message, False)
+
+    def programs(self, wanted: Sequence[tuple[Pitfall, Variant, Cell]],
+                 tick: Callable[[int, int, str], None] = lambda done, total, what: None,
+                 ) -> list[Program | Failed]:
+        """Builds many. All compilations are queued first, so every processor has work."""
+        for index, (pitfall, variant, cell) in enumerate(wanted):
+            try:
+                self._object_futures(pitfall, variant, cell)
+            except FileNotFoundError:
+                pass  # program() reports it
+        result: list[Program | Failed] = []
+        for index, (pitfall, variant, cell) in enumerate(wanted):
+            tick(index, len(wanted), f"{pitfall.id}.{variant.id} {cell.name}")
+            result.append(self.program(pitfall, variant, cell))
+        return result
+
+    def src_sha(self, pitfall: Pitfall, variant: Variant) -> str:
+        """A hash of every source of the program: variant, driver, allocator, headers."""
+        root = self.project.root
+        sources = [variant.source, *(root / path for path in self.settings.driver),
+                   *(self.project.allocator / path for path in self.settings.sources)]
+        return digest([
+            *(path.read_bytes() for path in sources),
+            self._headers_of(self.project.allocator, "**/*"),
+            self._headers_of(self.project.pitfalls, "*"),
+            self._headers_of(pitfall.folder, "**/*"),
+        ])[:16]
+
+    # ---- links -------------------------------------------------------------------------------
+
+    @cached_property
+    def scratch(self) -> Path:
+        """A folder for programs that are run once."""
+        path = self.project.build / "scratch"
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @cached_property
+    def lld(self) -> str | None:
+        """The path of ld.lld, if the compilers can use it."""
+        return shutil.which("ld.lld")
+
+    def link(self, program: Program, layout_seed: int, path: Path, *, debug: bool = False) -> None:
+        """Links a program in the layout of a seed (0: as the objects come)."""
+        cell = program.cell
+        flags: list[str] = [] if debug or cell.sanitizer else ["-Wl,--strip-debug"]
+        objects = list(program.objects)
+        if layout_seed and self.lld is not None:
+            flags.append(f"-Wl,--shuffle-sections=.text*={layout_seed}")
+        elif layout_seed:
+            chance = random.Random(layout_seed)
+            chance.shuffle(objects)
+            pad = path.with_suffix(".pad.s")
+            pad.write_text(f'.text\n.skip {chance.randrange(1, _MAX_PAD_B)}\n'
+                           '.section .note.GNU-stack,"",@progbits\n', encoding="ascii")
+            objects.insert(0, pad)
+        self._link(cell, objects, path, flags)
+
+    def _link(self, cell: Cell, objects: Sequence[Path], path: Path, flags: Sequence[str]) -> None:
+        linker = ["-fuse-ld=lld", "-Wl,--threads=1"] if self.lld is not None else []
+        self._run(
+            [cell.command, cell.level, *cell.extra, *linker, *flags, "-o", str(path),
+             *map(str, objects), *self.settings.libs],
+            linking=True,
+        )

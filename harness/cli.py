@@ -1,0 +1,283 @@
+"""The command line: `python3 -m harness VERB`. Each verb is one function here or in its module."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from harness import bench, catalog, matrix, plan, store
+from harness.build import Builder, Failed
+from harness.fault import FAILED, OK, USAGE, Fault
+from harness.plan import Options
+from harness.progress import Live
+from harness.project import Project, here
+
+INTERRUPTED = 130
+Verb = Callable[[argparse.Namespace, Project, Console], int]
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
+
+
+def _rounds(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 1000:
+        raise argparse.ArgumentTypeError("rounds are 1 to 1000")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m harness", description="Builds, measures and judges memory pitfalls.",
+        epilog="Example: python3 -m harness bench --quick --pitfalls 'growth escape'"
+               " --cells 'gcc-O2 clang-Os'")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    def verb(name: str, help_: str, example: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(
+            name, help=help_, description=help_[0].upper() + help_[1:] + ".",
+            epilog=f"Example: python3 -m harness {name} {example}".rstrip())
+        added.add_argument("--out", type=Path, metavar="DIR", help="results go (or lie) here")
+        return added
+
+    def choose(added: argparse.ArgumentParser) -> None:
+        added.add_argument("--pitfalls", type=_words, default=(), metavar='"A B"',
+                           help="only these (and the controls)")
+        added.add_argument("--cells", type=_words, default=(), metavar='"C D"',
+                           help="only these cells; globs such as 'gcc-*' are understood")
+        added.add_argument("--profile", default="default", help="of matrix.toml: default, wide")
+
+    verbs.add_parser("deps", help="install what is missing")
+    choose(verb("build", "build every program of the matrix", "--cells gcc-O2"))
+    choose(verb("list", "show pitfalls, variants and cells", "--profile wide"))
+    measure = verb("bench", "measure, judge, draw and report",
+                   "--quick --pitfalls 'growth escape' --cells 'gcc-O2 clang-Os'")
+    choose(measure)
+    measure.add_argument("--quick", action="store_true",
+                         help="6 rounds of 20 ms: ratios without verdicts")
+    measure.add_argument("--rounds", type=_rounds, metavar="N", help="kept rounds (default 20)")
+    measure.add_argument("--resume", action="store_true", help="go on with the unfinished run")
+    measure.add_argument("--instr", action="store_true", help="count instructions (callgrind)")
+    measure.add_argument("--seed", type=int, metavar="N", help="of order, layout and environment")
+    laws = verb("laws", "judge a stored run again, without measuring", "--all")
+    laws.add_argument("--run", metavar="ID", help="a run of results/ (default: the latest)")
+    laws.add_argument("--all", action="store_true", help="also print what holds")
+    report = verb("report", "draw and write the report of a stored run again", "")
+    report.add_argument("--run", metavar="ID", help="a run of results/ (default: the latest)")
+    again = verb("repro", "rebuild and rerun one stored sample",
+                 "growth/bad/gcc-O2/r03/timed --gdb")
+    again.add_argument("sample", metavar="SAMPLE", help="its name in run.jsonl")
+    again.add_argument("--run", metavar="ID", help="a run of results/ (default: the latest)")
+    tool = again.add_mutually_exclusive_group()
+    tool.add_argument("--gdb", action="store_true", help="run it under gdb")
+    tool.add_argument("--perf", action="store_true", help="run it under perf record")
+    tool.add_argument("--callgrind", action="store_true", help="run it under callgrind")
+    new = verb("new-pitfall", "make a folder for a new pitfall", "my-pitfall")
+    new.add_argument("id", metavar="ID", help="lower-case words joined by '-'")
+    verb("clean", "delete what was built (results stay)", "")
+    verb("lint", "clang-format, clang-tidy and mypy --strict", "")
+    test = verb("test", "run every test", "-- -k launcher")
+    test.add_argument("pytest", nargs="*", metavar="PYTEST", help="arguments for pytest, after --")
+    install = verb("install", "install the library spanheap", "--prefix /usr/local")
+    install.add_argument("--prefix", type=Path, default=Path("/usr/local"), metavar="DIR")
+    return parser
+
+
+def _options(args: argparse.Namespace) -> Options:
+    quick: bool = args.quick
+    return Options(
+        rounds=args.rounds or (plan.QUICK_ROUNDS if quick else plan.DEFAULT_ROUNDS),
+        region_s=plan.QUICK_REGION_S if quick else plan.DEFAULT_REGION_S,
+        quick=quick, instructions=args.instr, profile=args.profile, pitfalls=args.pitfalls,
+        cells=args.cells, seed=bench.fresh_seed() if args.seed is None else args.seed,
+    )
+
+
+def _bench(args: argparse.Namespace, project: Project, console: Console) -> int:
+    from harness import show
+
+    with Live(Console(stderr=True)) as live:
+        try:
+            done = bench.run(project, _options(args), live, resume=args.resume)
+        except KeyboardInterrupt:
+            live.say("interrupted. What was measured is kept; make bench RESUME=1 goes on from"
+                     " there")
+            return INTERRUPTED
+        live.phase("judging, drawing")
+        summary = show.summary_of(project, done.path)
+        show.write_bench(project, done.path, summary)
+        show.write_laws(project, summary)
+        report = show.write_report(project, summary, live.console)
+    show.print_table(summary, console, _places(project, done.path, report))
+    code = show.verdict_code(summary)
+    if code == OK and _failures(summary):
+        return FAILED
+    return code
+
+
+def _failures(summary: dict[str, object]) -> bool:
+    """True if something did not build or run that was not declared to do so."""
+    events = summary["events"]
+    assert isinstance(events, list)
+    return any("does not build in" in text or "sample(s) failed" in text for text in events)
+
+
+def _places(project: Project, run: Path, report: Path) -> list[tuple[str, object]]:
+    return [("run", _relative(run)), ("figures", _relative(project.latest / "bench.json")),
+            ("charts", _relative(project.latest / "plots")), ("report", _relative(report))]
+
+
+def _relative(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _laws(args: argparse.Namespace, project: Project, console: Console) -> int:
+    from harness import show
+
+    path = store.find(project, args.run)
+    summary = show.summary_of(project, path)
+    show.print_laws(summary, console, all_=args.all)
+    if path == project.latest / store.RUN_FILE:
+        show.write_laws(project, summary)
+    return show.verdict_code(summary)
+
+
+def _report(args: argparse.Namespace, project: Project, console: Console) -> int:
+    from harness import show
+
+    path = store.find(project, args.run)
+    summary = show.summary_of(project, path)
+    show.write_bench(project, path, summary)
+    show.write_laws(project, summary)
+    report = show.write_report(project, summary, console)
+    show.print_table(summary, console, _places(project, path, report))
+    return OK
+
+
+def _build(args: argparse.Namespace, project: Project, console: Console) -> int:
+    cells = matrix.load(project, args.profile, args.cells)
+    chosen = catalog.select(catalog.load(project), args.pitfalls)
+    declared = {(p.id, o.variant, c.name) for p in chosen for o in p.outcomes for c in cells.cells
+                if o.expect == "link-fail" and catalog.cell_matches(c.name, o.cells)}
+    for left in cells.left_out:
+        console.print(f"left out: {left.cell}: {left.reason}", highlight=False, soft_wrap=True)
+    code = OK
+    with Live(Console(stderr=True)) as live, Builder(project) as builder:
+        live.phase("building")
+        wanted = [(p, v, c) for c in cells.cells for p in chosen for v in p.variants]
+        said: set[str] = set()
+        for built in builder.programs(wanted, live.tick):
+            if not isinstance(built, Failed):
+                continue
+            if (built.pitfall, built.variant, built.cell.name) in declared:
+                continue
+            code = FAILED
+            if built.message not in said:
+                said.add(built.message)
+                live.say(f"{built.pitfall}.{built.variant} does not build in {built.cell.name}:\n"
+                         f"{built.message}")
+    return code
+
+
+def _list(args: argparse.Namespace, project: Project, console: Console) -> int:
+    cells = matrix.load(project, args.profile, args.cells)
+
+    def line(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    line("Pitfalls")
+    for pitfall in catalog.select(catalog.load(project), args.pitfalls):
+        always = " (in every run)" if pitfall.always else ""
+        line(f"  {pitfall.id:18} {pitfall.title}{always}")
+        for pair, bad, others in pitfall.pairs():
+            names = " ".join(([f"{bad} ->"] if bad else []) + list(others))
+            line(f"  {'':18}   {pair}: {names}")
+    line(f"Cells of profile {args.profile}")
+    for cell in cells.cells:
+        line(f"  {cell.name:18} {cell.version}")
+    for left in cells.left_out:
+        line(f"  {left.cell:18} left out: {left.reason}")
+    return OK
+
+
+def _repro(args: argparse.Namespace, project: Project, console: Console) -> int:
+    from harness import repro
+
+    tool = "gdb" if args.gdb else "perf" if args.perf else "callgrind" if args.callgrind else None
+    return repro.run(project, args.sample, args.run, tool, console)
+
+
+def _new_pitfall(args: argparse.Namespace, project: Project, console: Console) -> int:
+    from harness import new_pitfall
+
+    folder = new_pitfall.create(project, args.id)
+    console.print(f"made {_relative(folder)}: edit pitfall.toml, bad.c and fixed.c, then"
+                  f" make bench QUICK=1 PITFALLS={args.id}", highlight=False, soft_wrap=True)
+    return OK
+
+
+def _clean(args: argparse.Namespace, project: Project, console: Console) -> int:
+    for path in (project.build, project.root / "build"):
+        if path.is_dir():
+            shutil.rmtree(path)
+    return OK
+
+
+def _lint(args: argparse.Namespace, project: Project, console: Console) -> int:
+    from harness import lint
+
+    return lint.run(project, console)
+
+
+def _test(args: argparse.Namespace, project: Project, console: Console) -> int:
+    command = [sys.executable, "-m", "pytest", *args.pytest]
+    os.chdir(project.root)
+    sys.stdout.flush()
+    os.execv(sys.executable, command)
+
+
+def _install(args: argparse.Namespace, project: Project, console: Console) -> int:
+    from harness import library
+
+    library.install(project, args.prefix.resolve(), console)
+    return OK
+
+
+VERBS: dict[str, Verb] = {
+    "build": _build, "list": _list, "bench": _bench, "laws": _laws, "report": _report,
+    "repro": _repro, "new-pitfall": _new_pitfall, "clean": _clean, "lint": _lint, "test": _test,
+    "install": _install,
+}
+
+
+def main(argv: Sequence[str], project: Project | None = None) -> int:
+    """Runs one verb; a Fault becomes its message and exit code."""
+    try:
+        args = _parser().parse_args(argv)
+    except SystemExit as leave:
+        return USAGE if leave.code not in (0, None) else OK
+    console = Console(soft_wrap=False)
+    if project is None:
+        project = here()
+    if args.out is not None:
+        project = Project(project.root, args.out.resolve())
+    try:
+        return VERBS[args.verb](args, project, console)
+    except Fault as fault:
+        print(f"harness: {fault}", file=sys.stderr)
+        return fault.code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return INTERRUPTED

@@ -1,0 +1,82 @@
+"""Sizes and code hashes of ELF files, read from their section headers."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.fault import Fault
+
+_WRITE, _ALLOC, _EXEC, _NOBITS = 0x1, 0x2, 0x4, 8
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of a file."""
+
+    name: str
+    type: int
+    flags: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """As `size` prints them: text is code and constants, data is writable, bss is zeroed."""
+
+    text_b: int
+    data_b: int
+    bss_b: int
+
+
+def sections(data: bytes, name: str) -> list[Section]:
+    """The sections of a 64-bit little-endian ELF file."""
+    if len(data) < 64 or data[:6] != b"\x7fELF\x02\x01":
+        raise Fault(f"{name}: not a 64-bit little-endian ELF file")
+    try:
+        (table,) = struct.unpack_from("<Q", data, 0x28)
+        entry, count, strings = struct.unpack_from("<HHH", data, 0x3A)
+        if count == 0 and table:  # more than 65279 sections: the count is in section 0
+            (count,) = struct.unpack_from("<Q", data, table + 0x20)
+        if strings == 0xFFFF:
+            (strings,) = struct.unpack_from("<I", data, table + 0x28)
+        raw = [struct.unpack_from("<IIQQQQ", data, table + i * entry) for i in range(count)]
+        names_at = raw[strings][4] if raw else 0
+        result = []
+        for start, kind, flags, _, offset, size in raw:
+            end = data.index(b"\0", names_at + start)
+            text = data[names_at + start : end].decode("utf-8", "replace")
+            result.append(Section(text, kind, flags, offset, size))
+        return result
+    except (struct.error, ValueError, IndexError, OverflowError) as error:
+        raise Fault(f"{name}: damaged ELF file: {error}") from error
+
+
+def sizes(path: Path) -> Sizes:
+    """What the program takes when it is loaded."""
+    text = data = bss = 0
+    for section in sections(path.read_bytes(), str(path)):
+        if not section.flags & _ALLOC:
+            continue
+        if section.type == _NOBITS:
+            bss += section.size
+        elif section.flags & _WRITE:
+            data += section.size
+        else:
+            text += section.size
+    return Sizes(text, data, bss)
+
+
+def code_sha(path: Path) -> str:
+    """A hash of the machine code (executable sections in order of their names)."""
+    content = path.read_bytes()
+    digest = hashlib.sha256()
+    found = sections(content, str(path))
+    for section in sorted(found, key=lambda s: (s.name, s.offset)):
+        if section.flags & _EXEC and section.type != _NOBITS:
+            digest.update(section.name.encode() + b"\0")
+            digest.update(content[section.offset : section.offset + section.size])
+    return digest.hexdigest()[:16]

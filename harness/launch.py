@@ -1,0 +1,219 @@
+"""Runs one program through the launcher and reads what it left: record, output, costs, timeline.
+
+Nothing here raises for what a program does: a crash, a hang, a wrong record are data.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.build import digest
+from harness.fault import BuildFault, Fault
+from harness.project import Project
+
+LAUNCHER_FLAGS = ("-std=gnu17", "-O2", "-Wall", "-Wextra", "-static")
+FILE_LIMIT_B = 16 << 20  # of each file a program may write
+READ_LIMIT_B = 1 << 20  # of its output that is looked at
+RECORD_LIMIT_B = 16 << 20
+TIMELINE_POINTS = 4000
+MESSAGE_CHARACTERS = 2000
+
+
+@dataclass(frozen=True)
+class Job:
+    """How to run a program once."""
+
+    program: Path
+    args: tuple[str, ...] = ()
+    cpu: int | None = None
+    timeout_s: float = 60.0
+    env_pad_b: int = 0
+    env: tuple[tuple[str, str], ...] = ()
+    observe: bool = False
+    no_aslr: bool = False
+    record: bool = True
+    wrapper: tuple[str, ...] = ()  # a tool in front of the program, by absolute path
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of it. Times in seconds, memory in bytes."""
+
+    exit: int | None
+    signal: int | None
+    timeout: bool
+    stopped: bool
+    message: str | None
+    wall_s: float
+    user_s: float
+    sys_s: float
+    rss_b: int | None
+    record: dict[str, Any] | None
+    stdout: str
+    stderr: str
+    timeline: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """True if it ended by itself, with status 0 and a usable record."""
+        return self.exit == 0 and self.message is None
+
+
+def build_launcher(project: Project) -> Path:
+    """Compiles launcher.c once; kept by content."""
+    source = Path(__file__).parent / "launcher" / "launcher.c"
+    compiler = shutil.which("gcc") or shutil.which("clang") or shutil.which("cc")
+    if compiler is None:
+        raise BuildFault("no C compiler is installed: apt-get install gcc")
+    key = digest([source.read_bytes(), compiler, *LAUNCHER_FLAGS])
+    path = project.build / "tools" / f"launcher-{key}"
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    done = subprocess.run([compiler, *LAUNCHER_FLAGS, "-o", str(temporary), str(source)],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        raise BuildFault(f"the launcher does not build:\n{done.stderr.strip()}")
+    os.replace(temporary, path)
+    return path
+
+
+class Launcher:
+    """Starts programs, one at a time."""
+
+    def __init__(self, project: Project) -> None:
+        self.path = build_launcher(project)
+
+    def run(self, job: Job) -> Run:
+        """Runs one job to its end."""
+        with tempfile.TemporaryDirectory(prefix="pitmark-") as name:
+            folder = Path(name)
+            command = self._command(job, folder)
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace",
+                                  stdin=subprocess.DEVNULL)
+            if done.returncode != 0:
+                raise Fault(f"the launcher could not run {job.program.name}:"
+                            f" {done.stderr.strip() or done.returncode}")
+            return _collect(job, folder)
+
+    def _command(self, job: Job, folder: Path) -> list[str]:
+        command = [str(self.path), "--timeout", f"{job.timeout_s:g}", "--limit", str(FILE_LIMIT_B),
+                   "--env-pad", str(job.env_pad_b), "--result", str(folder / "result"),
+                   "--stdout", str(folder / "out"), "--stderr", str(folder / "err")]
+        if job.cpu is not None:
+            command += ["--cpu", str(job.cpu)]
+        if job.record:
+            command += ["--record", str(folder / "record")]
+        if job.observe:
+            command += ["--observe", str(folder / "timeline")]
+        if job.no_aslr:
+            command.append("--no-aslr")
+        for key, value in job.env:
+            command += ["--env", f"{key}={value}"]
+        return [*command, "--", *job.wrapper, str(job.program), *job.args]
+
+
+def _read(path: Path, limit: int) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(limit).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _collect(job: Job, folder: Path) -> Run:
+    result = json.loads((folder / "result").read_text(encoding="ascii"))
+    stdout = _read(folder / "out", READ_LIMIT_B)
+    stderr = _read(folder / "err", READ_LIMIT_B)
+    ended = None if result["signal"] else int(result["exit"])
+    message: str | None = None
+    record: dict[str, Any] | None = None
+    if result["stopped"]:
+        message = "stopped by a signal to the harness"
+    elif result["timeout"]:
+        message = f"still running after {job.timeout_s:g} s: killed"
+    elif result["signal"]:
+        message = _with_words(f"killed by {signal_name(result['signal'])}", stderr)
+    elif ended != 0:
+        message = _with_words(f"exit status {ended}", stderr)
+    elif job.record:
+        record, message = parse_record(_read(folder / "record", RECORD_LIMIT_B))
+    if result["leftovers"] and message is None and not job.wrapper:
+        message = f"left {result['leftovers']} process(es) behind; they were killed"
+    return Run(
+        exit=ended,
+        signal=result["signal"] or None,
+        timeout=result["timeout"],
+        stopped=result["stopped"],
+        message=message,
+        wall_s=result["wall_ns"] / 1e9,
+        user_s=result["user_us"] / 1e6,
+        sys_s=result["sys_us"] / 1e6,
+        rss_b=result["maxrss_kib"] * 1024 or None,
+        record=record,
+        stdout=stdout,
+        stderr=stderr,
+        timeline=_timeline(folder / "timeline"),
+    )
+
+
+def signal_name(number: int) -> str:
+    """SIGSEGV for 11."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _with_words(text: str, stderr: str) -> str:
+    words = stderr.strip()
+    return f"{text}: {words[:MESSAGE_CHARACTERS]}" if words else text
+
+
+def parse_record(text: str) -> tuple[dict[str, Any] | None, str | None]:
+    """(record, None) or (None, what is wrong with it)."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        return None, "it wrote no record on descriptor 3"
+    if len(lines) > 1:
+        return None, f"it wrote {len(lines)} lines on descriptor 3 instead of one record"
+    try:
+        record = json.loads(lines[0], parse_constant=_no_constant)
+    except ValueError as error:
+        return None, f"its record is not JSON: {error}: {lines[0][:120]!r}"
+    if not isinstance(record, dict) or record.get("v") != 1:
+        return None, f"its record is not a version 1 object: {lines[0][:120]!r}"
+    for key, value in record.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            return None, f"its record has a number that is not finite: {key}"
+    return record, None
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _timeline(path: Path) -> list[tuple[int, int]]:
+    points = []
+    for line in _read(path, RECORD_LIMIT_B).splitlines():
+        parts = line.split()
+        if len(parts) == 2 and parts[0].isdigit() and parts[1].isdigit():
+            points.append((int(parts[0]), int(parts[1])))
+    step = -(-len(points) // TIMELINE_POINTS)
+    return points[::step] if step > 1 else points
+
+
+def affinity(cpus: Sequence[int]) -> None:
+    """Keeps this process (and the compilers it starts) on some processors."""
+    os.sched_setaffinity(0, cpus)

@@ -1,0 +1,138 @@
+"""What a run measures, in which order: every sample of it, from a seed. Pure.
+
+Round 0 is run and not judged; in each round every program is started once, in an order shuffled
+anew. A sample's own seed, layout and environment follow from the run's seed and the sample's name,
+so one sample can be repeated, and a run can be gone on with, without replaying what came before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.catalog import Pitfall, cell_matches
+from harness.matrix import Cell, Matrix
+
+PAD_LIMIT_B = 4096
+SWEEP_COUNT = 2  # rounds per value of a sweep: enough for exact counters
+QUICK_ROUNDS, DEFAULT_ROUNDS = 6, 20
+QUICK_REGION_S, DEFAULT_REGION_S = 0.020, 0.050
+CALIBRATION_CELL = "gcc-O2"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for. Stored with the run, so that it can be gone on with."""
+
+    rounds: int
+    region_s: float
+    quick: bool
+    instructions: bool
+    profile: str
+    pitfalls: tuple[str, ...]
+    cells: tuple[str, ...]
+    seed: int
+    extras: bool = True  # observation, start-up and perf samples
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One sample that is to be taken."""
+
+    id: str
+    pitfall: str
+    variant: str
+    cell: str
+    role: str
+    round: int
+    position: int
+    seed: int
+    n: int
+
+    @property
+    def layout_seed(self) -> int:
+        """Where the linker puts the functions; never 0, which means unshuffled."""
+        return self.seed % 0x7FFFFFFE + 1
+
+    @property
+    def env_pad_b(self) -> int:
+        """How far the environment moves the stack."""
+        return (self.seed >> 40) % PAD_LIMIT_B
+
+
+@dataclass(frozen=True)
+class ProgramKey:
+    """A program's name."""
+
+    pitfall: str
+    variant: str
+    cell: str
+
+
+def seed_of(run_seed: int, name: str) -> int:
+    """A 64-bit seed from the run's and a name."""
+    digest = hashlib.sha256(f"{run_seed}/{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "little")
+
+
+def make_spec(key: ProgramKey, role: str, round_: int, position: int, run_seed: int, n: int,
+              middle: str | None = None) -> Spec:
+    """A sample; its name carries the round, or what stands in for it."""
+    name = f"{key.pitfall}/{key.variant}/{key.cell}/{middle or f'r{round_:02d}'}/{role}"
+    return Spec(name, key.pitfall, key.variant, key.cell, role, round_, position,
+                seed_of(run_seed, name), n)
+
+
+def rounds(keys: Sequence[ProgramKey], options: Options, defaults: Mapping[str, int]) -> list[Spec]:
+    """The timed samples: round 0 and the kept rounds, each in an order of its own."""
+    result = []
+    for number in range(options.rounds + 1):
+        order = list(keys)
+        random.Random(seed_of(options.seed, f"order {number}")).shuffle(order)
+        result += [
+            make_spec(key, "timed", number, position, options.seed, defaults[key.pitfall])
+            for position, key in enumerate(order)
+        ]
+    return result
+
+
+def single(keys: Sequence[ProgramKey], role: str, options: Options,
+           defaults: Mapping[str, int]) -> list[Spec]:
+    """One sample a program in a role."""
+    return [make_spec(key, role, 0, i, options.seed, defaults[key.pitfall])
+            for i, key in enumerate(keys)]
+
+
+def sweeps(keys: Sequence[ProgramKey], options: Options,
+           values: Mapping[str, Sequence[int]]) -> list[Spec]:
+    """Each program once with each value of its pitfall's sweep."""
+    return [
+        make_spec(key, "sweep", 0, i, options.seed, n, middle=f"n{n}")
+        for i, key in enumerate(keys)
+        for n in values[key.pitfall]
+    ]
+
+
+def program_keys(pitfalls: Sequence[Pitfall], cells: Sequence[Cell]) -> list[ProgramKey]:
+    """Every program of the matrix."""
+    return [ProgramKey(p.id, v.id, c.name) for c in cells for p in pitfalls for v in p.variants]
+
+
+def detections(pitfalls: Sequence[Pitfall], matrix: Matrix) -> list[tuple[Pitfall, str, Cell]]:
+    """(pitfall, variant, cell with sanitizer) for every detector of the chosen cells."""
+    wanted: dict[tuple[str, str, str], tuple[Pitfall, str, Cell]] = {}
+    for pitfall in pitfalls:
+        for detector in pitfall.detectors:
+            for cell in matrix.cells:
+                if cell_matches(cell.name, detector.cells):
+                    built = matrix.sanitized(cell, detector.tool)
+                    wanted[pitfall.id, detector.variant, built.name] = (
+                        pitfall, detector.variant, built)
+    return list(wanted.values())
+
+
+def calibration_cell(cells: Sequence[str]) -> str:
+    """Where the counts are found: gcc -O2, or the first cell there is."""
+    return CALIBRATION_CELL if CALIBRATION_CELL in cells else cells[0]

@@ -1,0 +1,222 @@
+"""What the machine is and what it can measure. Unknown = null, with the reason beside it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+EVENTS = (
+    "task-clock", "page-faults", "minor-faults", "major-faults", "context-switches",
+    "cpu-migrations", "cycles", "instructions", "branches", "branch-misses", "cache-references",
+    "cache-misses", "LLC-load-misses", "dTLB-load-misses",
+)
+# These are never 0 for a program that ran; some guests print a plausible 0.
+NEVER_ZERO = ("task-clock", "page-faults", "cycles", "instructions", "branches")
+TOOLS: dict[str, tuple[str, ...]] = {
+    "gcc": ("gcc", "--version"),
+    "clang": ("clang", "--version"),
+    "lld": ("ld.lld", "--version"),
+    "ld": ("ld", "--version"),
+    "hyperfine": ("hyperfine", "--version"),
+    "perf": ("perf", "--version"),
+    "valgrind": ("valgrind", "--version"),
+    "gdb": ("gdb", "--version"),
+    "gnuplot": ("gnuplot", "--version"),
+    "make": ("make", "--version"),
+    "python": ("/usr/bin/python3", "--version"),
+    "libc": ("ldd", "--version"),
+}
+
+
+@dataclass(frozen=True)
+class Events:
+    """The events of perf stat that count here, and why the others do not."""
+
+    usable: tuple[str, ...]
+    reasons: dict[str, str]
+
+
+def metric_name(event: str) -> str:
+    """perf_cache_misses for cache-misses."""
+    return "perf_" + re.sub(r"[^a-z0-9]+", "_", event.lower()).strip("_")
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+
+
+def _first_line(command: Sequence[str]) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30,
+                              errors="replace", stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    lines = (done.stdout or done.stderr).strip().splitlines()
+    return lines[0] if done.returncode == 0 and lines else None
+
+
+def tools() -> dict[str, str | None]:
+    """Version lines; null = not installed."""
+    return {name: _first_line(command) for name, command in TOOLS.items()}
+
+
+def machine() -> dict[str, Any]:
+    """Facts that explain a figure. Every key is there; "reasons" says why one is null."""
+    reasons: dict[str, str] = {}
+
+    def fact(name: str, value: Any, reason: str) -> Any:
+        if value is None:
+            reasons[name] = reason
+        return value
+
+    cpu0 = "/sys/devices/system/cpu/cpu0"
+    cpuinfo = _read("/proc/cpuinfo") or ""
+    model = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    boost = _read("/sys/devices/system/cpu/cpufreq/boost")
+    if boost is None:
+        no_turbo = _read("/sys/devices/system/cpu/intel_pstate/no_turbo")
+        boost = None if no_turbo is None else ("0" if no_turbo == "1" else "1")
+    memory = re.search(r"^MemTotal:\s*(\d+) kB", _read("/proc/meminfo") or "", re.MULTILINE)
+    facts: dict[str, Any] = {
+        "arch": platform.machine(),
+        "kernel": platform.release(),
+        "system": _pretty_name(),
+        "cpus": os.cpu_count(),
+        "cpu_model": fact("cpu_model", model[1] if model else None, "not in /proc/cpuinfo"),
+        "memory_b": fact("memory_b", int(memory[1]) * 1024 if memory else None,
+                         "not in /proc/meminfo"),
+        "governor": fact("governor", _read(f"{cpu0}/cpufreq/scaling_governor"),
+                         "no cpufreq (a virtual machine?)"),
+        "boost": fact("boost", boost, "neither cpufreq/boost nor intel_pstate is there"),
+        "smt": fact("smt", _read("/sys/devices/system/cpu/smt/active"), "no smt/active"),
+        "hypervisor": " hypervisor" in cpuinfo,
+        "aslr": fact("aslr", _read("/proc/sys/kernel/randomize_va_space"), "not readable"),
+        "thp": fact("thp", _chosen(_read("/sys/kernel/mm/transparent_hugepage/enabled")),
+                    "no transparent huge pages"),
+        "page_b": os.sysconf("SC_PAGESIZE"),
+        "glibc": fact("glibc", platform.libc_ver()[1] or None, "not glibc"),
+        **condition(),
+    }
+    facts["reasons"] = {**reasons, **facts.pop("condition_reasons")}
+    return facts
+
+
+def condition() -> dict[str, Any]:
+    """What else the machine is doing: load, stolen time, pressure."""
+    reasons: dict[str, str] = {}
+    try:
+        load: float | None = round(os.getloadavg()[0], 2)
+    except OSError:
+        load, reasons["load"] = None, "no load average"
+    stat = (_read("/proc/stat") or "").split("\n", 1)[0].split()
+    steal = int(stat[8]) if len(stat) > 8 else None
+    if steal is None:
+        reasons["steal_ticks"] = "not in /proc/stat"
+    pressure = re.search(r"some avg10=([\d.]+)", _read("/proc/pressure/cpu") or "")
+    if pressure is None:
+        reasons["cpu_pressure_percent"] = "no /proc/pressure/cpu"
+    return {
+        "load": load,
+        "steal_ticks": steal,
+        "cpu_pressure_percent": float(pressure[1]) if pressure else None,
+        "condition_reasons": reasons,
+    }
+
+
+def _pretty_name() -> str | None:
+    found = re.search(r'^PRETTY_NAME="?([^"\n]+)', _read("/etc/os-release") or "", re.MULTILINE)
+    return found[1] if found else None
+
+
+def _chosen(text: str | None) -> str | None:
+    found = re.search(r"\[(\w+)\]", text or "")
+    return found[1] if found else None
+
+
+def perf_path() -> str | None:
+    """The perf that runs here, if any."""
+    return shutil.which("perf")
+
+
+def perf_events() -> Events:
+    """Tries every event once. perf exits 0 even where an event is not supported."""
+    perf = perf_path()
+    if perf is None:
+        reason = "perf is not installed: apt-get install linux-perf"
+        return Events((), {metric_name(event): reason for event in EVENTS})
+    usable: list[str] = []
+    reasons: dict[str, str] = {}
+    values = perf_values(perf_stat(perf, EVENTS, ["/bin/true"]))
+    for event in EVENTS:
+        value, why = values.get(event, (None, "perf stat printed nothing for it"))
+        if value is None:
+            reasons[metric_name(event)] = why or "not counted"
+        else:
+            usable.append(event)
+    return Events(tuple(usable), reasons)
+
+
+def perf_stat(perf: str, events: Sequence[str], command: Sequence[str]) -> str:
+    """The comma-separated output of one perf stat."""
+    try:
+        done = subprocess.run(
+            [perf, "stat", "-x,", "-e", ",".join(events), "--", *command],
+            capture_output=True, text=True, timeout=120, env={**os.environ, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stderr
+
+
+def perf_values(text: str) -> dict[str, tuple[float | None, str | None]]:
+    """event -> (value, None) or (None, reason) from the lines of perf stat -x,."""
+    result: dict[str, tuple[float | None, str | None]] = {}
+    for line in text.splitlines():
+        parts = line.split(",")
+        if len(parts) < 3 or not parts[2]:
+            continue
+        event = parts[2].split(":")[0]
+        if parts[0].startswith("<"):
+            result[event] = (None, f"perf stat says {parts[0]}")
+            continue
+        try:
+            value = float(parts[0])
+        except ValueError:
+            continue
+        if value == 0 and event in NEVER_ZERO:
+            result[event] = (None, "perf stat counts a constant 0")
+        else:
+            result[event] = (value, None)
+    return result
+
+
+def git_state(root: Path) -> tuple[str | None, bool]:
+    """(commit, is anything changed since); (None, False) outside git."""
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True,
+                                  text=True, timeout=30)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    if commit is None:
+        return None, False
+    return commit, bool(git("status", "--porcelain", "--untracked-files=no"))
+
+
+def cpus() -> list[int]:
+    """The processors this process may use."""
+    return sorted(os.sched_getaffinity(0))

@@ -1,0 +1,75 @@
+"""The live line: what is running, how far, how long still. Plain lines without a terminal."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+PLAIN_EVERY_S = 10.0
+
+
+class Live:
+    """Shows the progress of one phase after another on stderr."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._phase = ""
+        self._started = time.monotonic()
+        self._said = 0.0
+        if console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.fields[phase]}"), BarColumn(bar_width=20),
+                TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+                TextColumn("{task.fields[left]}"), TextColumn("{task.description}"),
+                console=console, transient=True,
+            )
+
+    def __enter__(self) -> Live:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def phase(self, name: str) -> None:
+        """A new phase begins; its length is known at the first tick."""
+        self._phase = name
+        self._started = self._said = time.monotonic()
+        if self._bar is not None:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task("", total=1, phase=name, left="")
+        else:
+            self.console.print(name, highlight=False)
+
+    def tick(self, done: int, total: int, what: str) -> None:
+        """Number `done` of `total` begins."""
+        now = time.monotonic()
+        left = time_left(now - self._started, done, total)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done, total=max(total, 1), description=what,
+                             left=left)
+        elif now - self._said >= PLAIN_EVERY_S:
+            self._said = now
+            self.console.print(f"{self._phase}: {done}/{total}, {left} ({what})", highlight=False,
+                               soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def time_left(elapsed_s: float, done: int, total: int) -> str:
+    """'1:05 left', from the pace so far."""
+    if done <= 0 or total <= 0:
+        return "… left"
+    seconds = round(elapsed_s / done * (total - done))
+    return f"{seconds // 60}:{seconds % 60:02d} left"

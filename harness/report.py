@@ -1,0 +1,229 @@
+"""report.html: one self-contained page of a run, readable offline, on paper and on a telephone.
+
+The page is built in two steps: `context` turns the summary into plain rows of text (pure; this is
+what the tests look at), and a template with autoescape turns rows into HTML. Pictures are inlined
+as SVG; nothing is fetched and no script is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness import report_tables as tables
+from harness.charts.model import Chart
+from harness.report_view import (
+    Json,
+    cells_of,
+    comparisons,
+    count_text,
+    focus_cell,
+    is_control,
+    mapping,
+    pitfalls_of,
+    sequence,
+    text,
+)
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_FILE = "report.html"
+
+
+def write(summary: Mapping[str, Any], charts: Sequence[Chart], out: Path) -> Path:
+    """Writes the page into the folder `out` (or to `out`, if that ends in .html), atomically."""
+    path = out if out.suffix == ".html" else out / _FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page = render(summary, charts)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(page, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def render(summary: Mapping[str, Any], charts: Sequence[Chart]) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("report.html.j2").render(context(summary, charts))
+
+
+def context(summary: Json, charts: Sequence[Chart]) -> dict[str, Any]:
+    """Everything the template prints, as text."""
+    cells = cells_of(summary)
+    focus = focus_cell(cells)
+    run = mapping(summary.get("run"))
+    pitfalls = pitfalls_of(summary)
+    return {
+        "run": str(run.get("run") or "unnamed"),
+        "started": str(run.get("started") or "an unknown time"),
+        "facts": _facts(run),
+        "events": [str(event) for event in sequence(summary.get("events"))],
+        "focus": focus or "no cell",
+        "cells": cells,
+        "anchor_of": {str(p.get("id")): anchor(str(p.get("id"))) for p in pitfalls},
+        "headline": tables.headline(summary, focus) if focus else [],
+        "totals": tables.totals(summary),
+        "failures": tables.failures(summary),
+        "unjudged": tables.unjudged(summary),
+        "figures": [_figure(c) for c in charts if c.pitfall is None and c.name != "flags"],
+        "flag_figures": [_figure(c) for c in charts if c.name == "flags"],
+        "flags": tables.flag_table(summary),
+        "pitfalls": [_section(p, charts, summary) for p in pitfalls if not is_control(p)],
+        "controls": [_section(p, charts, summary) for p in pitfalls if is_control(p)],
+        "left_out": [
+            (str(mapping(left).get("cell")), str(mapping(left).get("reason")))
+            for left in sequence(summary.get("left_out"))
+        ],
+        "build_failures": tables.build_failures(summary),
+        "rounds": _rounds(run),
+        "sample": _sample(pitfalls, focus),
+    }
+
+
+def _section(pitfall: Json, charts: Sequence[Chart], summary: Json) -> dict[str, Any]:
+    ident = str(pitfall.get("id"))
+    cells = cells_of({"pitfalls": [pitfall]})
+    order = [cell for cell in cells_of(summary) if cell in cells]
+    mine = [chart for chart in charts if chart.pitfall == ident]
+    return {
+        "id": ident,
+        "anchor": anchor(ident),
+        "title": str(pitfall.get("title") or ident),
+        "summary": str(pitfall.get("summary") or ""),
+        "documented": str(pitfall.get("documented") or ""),
+        "parameter": _parameter(mapping(pitfall.get("parameter"))),
+        "cells": order,
+        "variants": tables.variants(pitfall),
+        "comparisons": tables.comparison_rows(pitfall, order),
+        "numbers": tables.numbers(pitfall, order),
+        "laws": tables.laws(pitfall, order),
+        "outcomes": tables.outcomes(pitfall, order),
+        "detectors": tables.detectors(pitfall, order),
+        "figures": [_figure(chart) for chart in mine if chart.skipped is None],
+        "skipped": [(chart.title, str(chart.skipped)) for chart in mine if chart.skipped],
+        "sample": _sample([pitfall], focus_cell(cells)),
+    }
+
+
+def anchor(ident: str) -> str:
+    return "p-" + re.sub(r"[^A-Za-z0-9-]+", "-", ident)
+
+
+def _figure(chart: Chart) -> dict[str, Any]:
+    skipped = chart.skipped
+    picture = Markup("")
+    if skipped is None:
+        try:
+            picture = inline_svg(chart)
+        except (OSError, ValueError) as error:
+            skipped = f"the picture cannot be read: {error}"
+    return {
+        "title": chart.title,
+        "caption": chart.caption,
+        "svg": picture,
+        "skipped": skipped,
+        "png": chart.png.name,
+        "wide": "forest" in chart.name,
+    }
+
+
+def inline_svg(chart: Chart) -> Markup:
+    """The picture's <svg> element with a text alternative and ids of its own.
+
+    Every picture of gnuplot uses the same ids, so on one page they need a prefix.
+    """
+    content = chart.svg.read_text(encoding="utf-8")
+    start = content.find("<svg")
+    if start < 0 or "<script" in content.lower():
+        raise ValueError(f"{chart.svg.name} is not a plain SVG picture")
+    content = content[start:]
+    prefix = re.sub(r"[^A-Za-z0-9_-]", "_", chart.name) + "-"
+    content = re.sub(r"""\bid=(["'])""", rf"id=\g<1>{prefix}", content)
+    content = re.sub(r"""href=(["'])#""", rf"href=\g<1>#{prefix}", content)
+    content = re.sub(r"url\((['\"]?)#", rf"url(\g<1>#{prefix}", content)
+    content = re.sub(r"<(title|desc)>.*?</\1>\s*", "", content, flags=re.DOTALL)
+    label = escape(chart.alt or chart.title, quote=True)
+    return Markup(content.replace("<svg", f'<svg role="img" aria-label="{label}"', 1))
+
+
+def _parameter(parameter: Json) -> str | None:
+    name = parameter.get("name")
+    if not name:
+        return None
+    unit = str(parameter.get("unit") or "")
+
+    def value(x: object) -> str:
+        return text("parameter_b", x) if unit == "B" and isinstance(x, int) else count_text(x)
+
+    words = f"{name} = {value(parameter.get('default'))}"
+    words += f" {unit}" if unit and unit != "B" else ""
+    words += f": {parameter.get('meaning')}" if parameter.get("meaning") else ""
+    sweep = sequence(parameter.get("sweep"))
+    if sweep:
+        words += f"; swept over {', '.join(value(x) for x in sweep)}"
+    return words
+
+
+def _rounds(run: Json) -> str:
+    rounds = mapping(run.get("settings")).get("rounds")
+    return count_text(rounds) if isinstance(rounds, int) else "several"
+
+
+def _sample(pitfalls: Sequence[Json], cell: str | None) -> str:
+    for pitfall in pitfalls:
+        for one in comparisons(pitfall):
+            return f"{pitfall.get('id')}/{one.bad}/{cell}/r01/timed"
+    return "PITFALL/VARIANT/CELL/ROUND/timed"
+
+
+def _facts(run: Json) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(heading, [(name, value)]) groups of what the run was made on, with and how."""
+    commit = str(run.get("git") or "not in git")
+    commit += ", with changes that are not committed" if run.get("git_dirty") else ""
+    groups = [
+        (
+            "run",
+            [
+                ("name", str(run.get("run") or "unnamed")),
+                ("target", str(run.get("target") or "not recorded")),
+                ("started", str(run.get("started") or "not recorded")),
+                ("commit", commit),
+                ("seed", str(run.get("seed") if run.get("seed") is not None else "not recorded")),
+            ],
+        )
+    ]
+    for heading in ("settings", "machine", "tools"):
+        found = mapping(run.get(heading))
+        rows = [(key.replace("_", " "), _fact(key, value)) for key, value in found.items()]
+        if rows:
+            groups.append((heading, rows))
+    return groups
+
+
+def _fact(key: str, value: object) -> str:
+    if value is None:
+        return "not set" if key in ("pitfalls", "cells", "out") else "not available"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        return text(key, value) if key.endswith(("_b", "_s", "_ns")) else count_text(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_fact(str(k), v)}" for k, v in value.items()) or "none"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(_fact("", one) for one in value) or "none"
+    return str(value)

@@ -1,0 +1,313 @@
+"""The tables of the report as rows of text: one function a table, all pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.charts import flags
+from harness.metrics import METRICS
+from harness.report_view import (
+    BOOKKEEPING,
+    Estimate,
+    Json,
+    cells_of,
+    claims,
+    comparisons,
+    count_text,
+    interval_text,
+    is_control,
+    label_of,
+    laws_of,
+    mapping,
+    metric_of,
+    number,
+    pair_variants,
+    pitfalls_of,
+    ratio_of,
+    ratio_text,
+    sequence,
+    tally,
+    text,
+    title_of,
+    variant_of,
+)
+from harness.table import detector_in_words, law_in_words, outcome_in_words
+
+_FIRST = (
+    "ns_per_op", "ops_per_s", "peak_rss_b", "allocs_per_op", "alloc_b_per_op", "collections",
+    "retained_b", "pause_p50_ns", "pause_max_ns",
+)
+_LAST = ("startup_s", "user_s", "sys_s", "instructions", "text_b", "data_b")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One field of a table: what it says, a smaller second line, and how it is marked."""
+
+    text: str
+    note: str = ""
+    mark: str = ""  # "", "good", "bad", "unknown"
+
+
+@dataclass(frozen=True)
+class Row:
+    heads: tuple[str, ...]
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    heads: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+
+def measured(metric: str, one: Estimate) -> Entry:
+    if not one.known:
+        return Entry("not measured", one.reason or "", "unknown")
+    note = interval_text(metric, one.low, one.high) if one.spread else ""
+    return Entry(text(metric, one.value), note)
+
+
+def ratio_entry(one: Estimate) -> Entry:
+    if not one.known:
+        return Entry("–", one.reason or "", "unknown")
+    note = f"{ratio_text(one.low, '')} to {ratio_text(one.high, '')}" if one.spread else ""
+    return Entry(ratio_text(one.value), note)
+
+
+def held_entry(claims_found: Sequence[Json]) -> Entry:
+    held, failed, unknown = tally(claims_found)
+    if not claims_found:
+        return Entry("–")
+    notes = [f"{failed} failed"] if failed else []
+    notes += [f"{unknown} not judged"] if unknown else []
+    mark = "bad" if failed else "unknown" if unknown else "good"
+    return Entry(f"{held} of {len(claims_found)}", ", ".join(notes), mark)
+
+
+def headline(summary: Json, focus: str) -> list[dict[str, object]]:
+    """A row a comparison: what the fix saves on the focus cell, laws over all cells."""
+    rows: list[dict[str, object]] = []
+    for pitfall in pitfalls_of(summary):
+        if is_control(pitfall):
+            continue
+        cells = cells_of({"pitfalls": [pitfall]})
+        cell = focus if focus in cells else cells[0] if cells else focus
+        for one in comparisons(pitfall):
+            allocs = [metric_of(pitfall, cell, v, "allocs_per_op") for v in (one.bad, one.fix)]
+            found = [law for c in cells for law in laws_of(pitfall, c, one)]
+            rows.append({
+                "id": str(pitfall.get("id")),
+                "first": one.first,
+                "title": str(pitfall.get("title") or ""),
+                "bad": f"{one.bad}: {label_of(pitfall, one.bad)}",
+                "fix": f"{one.fix}: {one.label}",
+                "time": ratio_entry(ratio_of(pitfall, cell, one, "ns_per_op")),
+                "rss": ratio_entry(ratio_of(pitfall, cell, one, "peak_rss_b")),
+                "allocs": " → ".join("–" if not a.known else count_text(a.value) for a in allocs),
+                "laws": held_entry(found),
+            })
+    return rows
+
+
+def variants(pitfall: Json) -> list[tuple[str, str, str]]:
+    """(id, role, what it does)."""
+    return [
+        (str(v.get("id")), str(v.get("role")), str(v.get("label") or ""))
+        for v in map(mapping, sequence(pitfall.get("variants")))
+    ]
+
+
+def comparison_rows(pitfall: Json, cells: Sequence[str]) -> Table:
+    rows = []
+    for one in comparisons(pitfall):
+        for cell in cells:
+            if not variant_of(pitfall, cell, one.bad) and not variant_of(pitfall, cell, one.fix):
+                continue
+            numbers_of = [
+                measured(metric, metric_of(pitfall, cell, variant, metric))
+                for metric in ("ns_per_op", "peak_rss_b")
+                for variant in (one.bad, one.fix)
+            ]
+            ratios = [ratio_entry(ratio_of(pitfall, cell, one, m))
+                      for m in ("ns_per_op", "peak_rss_b")]
+            rows.append(Row(
+                (f"{one.bad} → {one.fix}", cell),
+                (*numbers_of[:2], ratios[0], *numbers_of[2:], ratios[1],
+                 held_entry(laws_of(pitfall, cell, one))),
+            ))
+    columns = ("time, bad", "time, fixed", "ratio", "peak RSS, bad", "peak RSS, fixed", "ratio",
+               "laws held")
+    return Table(("comparison", "cell"), columns, tuple(rows))
+
+
+def numbers(pitfall: Json, cells: Sequence[str]) -> Table:
+    """Every metric of every variant; a metric that nobody has becomes a note with its reason."""
+    every = [(c, v) for c in cells for _, vs in pair_variants(pitfall) for v in vs
+             if variant_of(pitfall, c, v)]
+    columns, notes = [], []
+    for metric in _metric_order(pitfall, every):
+        found = [metric_of(pitfall, c, v, metric) for c, v in every]
+        if any(one.known for one in found):
+            columns.append(metric)
+        else:
+            reasons = sorted({one.reason or "" for one in found})
+            notes.append(f"{title_of(metric)}: not measured ({'; '.join(reasons)})")
+    rows = []
+    for cell, variant in every:
+        record = variant_of(pitfall, cell, variant)
+        entries = [measured(m, metric_of(pitfall, cell, variant, m)) for m in columns]
+        failed = number(record.get("failed")) or 0
+        runs = Entry(count_text(record.get("n")), f"{failed:g} failed" if failed else "",
+                     "bad" if failed else "")
+        rows.append(Row((variant, cell), (runs, *entries)))
+    return Table(("variant", "cell"), ("samples", *map(title_of, columns)), tuple(rows),
+                 tuple(notes))
+
+
+def _metric_order(pitfall: Json, every: Iterable[tuple[str, str]]) -> list[str]:
+    present: dict[str, None] = {}
+    for cell, variant in every:
+        record = variant_of(pitfall, cell, variant)
+        for name in (*mapping(record.get("metrics")), *mapping(record.get("reasons"))):
+            present.setdefault(str(name))
+    own = [m for m in present if m not in METRICS and m not in BOOKKEEPING]
+    return [m for m in (*_FIRST, *own, *_LAST) if m in present]
+
+
+def _by_cell(
+    found: Sequence[Json],
+    cells: Sequence[str],
+    key: Callable[[Json], tuple[str, ...]],
+    entry: Callable[[Json], Entry],
+    heads: tuple[str, ...],
+) -> Table:
+    """Claims as a matrix: a row a claim, a column a cell."""
+    groups: dict[tuple[str, ...], dict[str, Entry]] = {}
+    columns = [cell for cell in cells if any(one.get("cell") == cell for one in found)]
+    for one in found:
+        cell = str(one.get("cell"))
+        if cell not in columns:
+            columns.append(cell)
+        groups.setdefault(key(one), {})[cell] = entry(one)
+    blank = Entry("–")
+    rows = [Row(k, tuple(by.get(cell, blank) for cell in columns)) for k, by in groups.items()]
+    return Table(heads, tuple(columns), tuple(rows))
+
+
+def _marked(claim: Json, words: str, note: str = "") -> Entry:
+    held = claim.get("held")
+    sign, mark = ("✓", "good") if held is True else ("✗", "bad")
+    if not isinstance(held, bool):
+        sign, mark = "?", "unknown"
+    reason = str(claim.get("reason") or "") if held is not True else ""
+    return Entry(f"{sign} {words}", "; ".join(part for part in (note, reason) if part), mark)
+
+
+def laws(pitfall: Json, cells: Sequence[str]) -> Table:
+    found = [mapping(law) for law in sequence(pitfall.get("laws"))]
+    bounds: dict[object, set[str]] = {}
+    for law in found:
+        bounds.setdefault(law.get("id"), set()).add(str(law.get("bound")))
+
+    def key(law: Json) -> tuple[str, ...]:
+        same = len(bounds[law.get("id")]) == 1
+        return (str(law.get("title")), str(law.get("variant") or "all"),
+                str(law.get("bound")) if same else "by cell")
+
+    def entry(law: Json) -> Entry:
+        observed = law.get("observed")
+        missing = "held" if law.get("held") is True else "not judged"
+        words = missing if observed is None else count_text(observed)
+        note = "" if len(bounds[law.get("id")]) == 1 else f"wanted {law.get('bound')}"
+        return _marked(law, words, note)
+
+    return _by_cell(found, cells, key, entry, ("law", "variant", "wanted"))
+
+
+def outcomes(pitfall: Json, cells: Sequence[str]) -> Table:
+    def entry(one: Json) -> Entry:
+        drift = one.get("held") is False
+        return _marked(one, str(one.get("observed") or "not observed"),
+                       f"declared: {one.get('expected')}" if drift else "")
+
+    found = [mapping(one) for one in sequence(pitfall.get("outcomes"))]
+    return _by_cell(found, cells, lambda one: (str(one.get("variant")),), entry, ("variant",))
+
+
+def detectors(pitfall: Json, cells: Sequence[str]) -> Table:
+    def key(one: Json) -> tuple[str, ...]:
+        wanted = "should report it" if one.get("expected") else "should stay silent"
+        return (str(one.get("tool")), str(one.get("variant")), str(one.get("category")), wanted)
+
+    def entry(one: Json) -> Entry:
+        if one.get("found") is None:
+            return _marked(one, "not run")
+        line = f"line {one.get('line')}" if one.get("found") and one.get("line") else ""
+        return _marked(one, "reported" if one.get("found") else "silent", line)
+
+    found = [mapping(one) for one in sequence(pitfall.get("detectors"))]
+    return _by_cell(found, cells, key, entry, ("tool", "variant", "kind of report", "expected"))
+
+
+def flag_table(summary: Json) -> Table:
+    """The compile-flag table in figures, with intervals."""
+    rows = flags.rows_of(summary)
+    made = []
+    for row in rows:
+        entries = []
+        for key, _, metric, _ in flags.COLUMNS:
+            one = measured(metric, flags.value_of(row, key))
+            relative = flags.ratio(rows, row, key)
+            extra = ratio_text(relative) if relative is not None else ""
+            entries.append(Entry(one.text, "; ".join(p for p in (extra, one.note) if p), one.mark))
+        base = str(flags.reference(rows, row).get("cell"))
+        made.append(Row((str(row.get("cell")), base), tuple(entries)))
+    titles = tuple(title for _, title, _, _ in flags.COLUMNS)
+    return Table(("cell", "ratio to"), titles, tuple(made))
+
+
+def totals(summary: Json) -> list[Entry]:
+    found = []
+    for kind, word in (("laws", "laws held"), ("outcomes", "outcomes as declared"),
+                       ("detectors", "detectors as declared")):
+        every = [claim for _, claim in claims(summary, kind)]
+        if every:
+            one = held_entry(every)
+            found.append(Entry(one.text, " ".join([word, f"({one.note})" if one.note else ""]),
+                               one.mark))
+    return found
+
+
+def failures(summary: Json) -> list[str]:
+    in_words = {"laws": law_in_words, "outcomes": outcome_in_words, "detectors": detector_in_words}
+    return [
+        say(pitfall, claim)
+        for kind, say in in_words.items()
+        for pitfall, claim in claims(summary, kind)
+        if claim.get("held") is False
+    ]
+
+
+def unjudged(summary: Json) -> list[tuple[str, int]]:
+    """(reason, how many claims it kept from being judged)."""
+    reasons: dict[str, int] = {}
+    for kind in ("laws", "outcomes", "detectors"):
+        for _, claim in claims(summary, kind):
+            if claim.get("held") is None:
+                reason = str(claim.get("reason") or "no reason was recorded")
+                reasons[reason] = reasons.get(reason, 0) + 1
+    return list(reasons.items())
+
+
+def build_failures(summary: Json) -> list[tuple[str, str]]:
+    """(program and cell, the compiler's message)."""
+    return [
+        (f"{cell.get('pitfall')}/{cell.get('variant')} on {cell.get('cell')}",
+         str(cell.get("message") or "no message"))
+        for cell in map(mapping, sequence(summary.get("cells")))
+        if cell.get("status") == "failed"
+    ]

@@ -1,0 +1,204 @@
+"""results/RUNID/run.jsonl: append-only JSON lines, safe against a kill and a full disk.
+
+Each line is written whole and synchronised before the next sample starts. A line cut in the middle
+(the machine died) is taken off when the run is gone on with, and passed over when it is read.
+results/latest/ is a plain directory; files there are replaced one by one, atomically.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from harness.fault import Fault, UsageFault
+from harness.project import Project
+
+RUN_FILE = "run.jsonl"
+SYNC_EVERY_S = 1.0
+
+
+def new_run_id(target: str, now: datetime, seed: int) -> str:
+    """20260102-030405-bench-1a2b: sorts by time."""
+    return f"{now:%Y%m%d-%H%M%S}-{target}-{seed & 0xFFFF:04x}"
+
+
+class Store:
+    """One run's file, open for appending."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            trim_partial_line(path)
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise Fault(f"{path}: cannot be written: {error.strerror}. OUT=dir stores the results"
+                        " elsewhere") from error
+        self._synced = time.monotonic()
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Stores one line, or takes back what there was of it and raises."""
+        data = (json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n").encode()
+        before = self._size()
+        try:
+            _write_all(self._file, data)
+            now = time.monotonic()
+            if now - self._synced >= SYNC_EVERY_S:
+                os.fdatasync(self._file)
+                self._synced = now
+        except OSError as error:
+            self._take_back(before)
+            raise _explain(error, self.path) from error
+
+    def _size(self) -> int:
+        return os.fstat(self._file).st_size
+
+    def _take_back(self, size: int) -> None:
+        try:
+            os.ftruncate(self._file, size)
+        except OSError:
+            pass  # a cut line is passed over by readers
+
+    def close(self) -> None:
+        """Synchronises and closes."""
+        try:
+            os.fdatasync(self._file)
+        except OSError:
+            pass  # not a file that can be synchronised
+        os.close(self._file)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _write_all(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view):]
+
+
+def _explain(error: OSError, path: Path) -> Fault:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return Fault(f"{path}: the disk is full. What was stored until now is kept: make room,"
+                     " then RESUME=1 goes on from there")
+    return Fault(f"{path}: cannot be written: {error.strerror}. What was stored is kept; RESUME=1"
+                 " goes on from there")
+
+
+def trim_partial_line(path: Path) -> None:
+    """Takes off what follows the last newline."""
+    if not path.is_file():
+        return
+    with path.open("r+b") as file:
+        data = file.read()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            file.truncate(whole)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Every whole line of a run; a cut last line is passed over, any other is a Fault."""
+    try:
+        raw = path.read_bytes().split(b"\n")
+    except FileNotFoundError as error:
+        raise Fault(f"{path}: no such run; make bench measures one") from error
+    result: list[dict[str, Any]] = []
+    for number, text in enumerate(raw, 1):
+        if not text.strip():
+            continue
+        try:
+            line = json.loads(text)
+        except ValueError as error:
+            if number == len(raw):
+                continue
+            raise Fault(f"{path}:{number}: not JSON: {error}. Delete this line to use the rest") \
+                from error
+        if not isinstance(line, dict) or line.get("kind") not in ("run", "cell", "sample"):
+            raise Fault(f"{path}:{number}: not a line of kind run, cell or sample")
+        result.append(line)
+    return result
+
+
+def runs(project: Project) -> list[Path]:
+    """The stored runs, oldest first."""
+    if not project.results.is_dir():
+        return []
+    return sorted(p.parent for p in project.results.glob(f"*/{RUN_FILE}")
+                  if p.parent.name != "latest")
+
+
+def find(project: Project, run: str | None) -> Path:
+    """The file of a run by its id or folder; the latest if none is named."""
+    if run is None:
+        path = project.latest / RUN_FILE
+        if not path.is_file():
+            raise Fault(f"{path}: nothing has been measured; make bench does it")
+        return path
+    for folder in (project.results / run, Path(run)):
+        if (folder / RUN_FILE).is_file():
+            return folder / RUN_FILE
+    if Path(run).is_file():
+        return Path(run)
+    known = ", ".join(p.name for p in runs(project)[-5:]) or "none"
+    raise UsageFault(f"no run '{run}' in {project.results} (there are: {known})")
+
+
+def run_line(lines: Sequence[dict[str, Any]], path: Path) -> dict[str, Any]:
+    """The line that says what the run is."""
+    for line in lines:
+        if line["kind"] == "run":
+            return line
+    raise Fault(f"{path}: has no line of kind run")
+
+
+def samples(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The sample lines, the latest of each name."""
+    latest: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        if line["kind"] == "sample":
+            latest[line["sample"]] = line
+    return list(latest.values())
+
+
+def replace_file(path: Path, data: str | bytes) -> None:
+    """Writes a file under another name, then renames it."""
+    raw = data.encode() if isinstance(data, str) else data
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(raw)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise Fault(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def replace_json(path: Path, value: object) -> None:
+    """The same, for JSON that a person may look at."""
+    replace_file(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def replace_copy(source: Path, path: Path) -> None:
+    """Copies a file over another atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        shutil.copyfile(source, temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise Fault(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)

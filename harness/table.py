@@ -1,0 +1,204 @@
+"""The closing table of a run: what each fix saves, cell by cell, and which laws held.
+
+Readable at 100 columns, without colour, and through a pipe; where the terminal is not UTF-8 the
+arrows and signs become ASCII. What failed or was left out follows in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.report_view import (
+    Comparison,
+    Json,
+    cells_of,
+    claims,
+    comparisons,
+    count_text,
+    laws_of,
+    mapping,
+    metric_of,
+    pitfalls_of,
+    ratio_of,
+    ratio_text,
+    sequence,
+    tally,
+    variant_of,
+)
+
+_WIDTH = 100
+_PLAIN = str.maketrans({"→": "->", "×": "x", "–": "-", "µ": "u", "…": "~", "≥": ">=", "≤": "<="})
+
+Places = Sequence[tuple[str, object]]
+
+
+def show(summary: Mapping[str, Any], console: Console, places: Places = ()) -> None:
+    """Prints the table, then failures and left-out cells in words, then where everything lies."""
+    width = console.width
+    if not console.is_terminal:
+        console.width = max(width, _WIDTH)  # a pipe has no width of its own
+    try:
+        _Closing(console).show(summary, places)
+    finally:
+        if not console.is_terminal:
+            console.width = width
+
+
+class _Closing:
+    """One printing of the closing lines on one console."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.plain = not (console.encoding or "").lower().startswith("utf")
+
+    def show(self, summary: Json, places: Places) -> None:
+        pitfalls = [p for p in pitfalls_of(summary) if mapping(p.get("cells"))]
+        if pitfalls:
+            self.console.print(self._table(pitfalls))
+            self.console.print(
+                Text(
+                    "time and RSS: bad / fixed, above 1 the fix helps. "
+                    "allocs/op: bad → fixed.".translate(self._signs())
+                )
+            )
+        else:
+            self._say("Nothing was measured.", "bold")
+        self._claims(summary)
+        for left in sequence(summary.get("left_out")):
+            self._say(f"left out: {left.get('cell')}: {left.get('reason')}", "yellow")
+        for event in sequence(summary.get("events")):
+            self._say(f"note: {event}", "yellow")
+        if places:
+            wide = max(len(what) for what, _ in places)
+            self._say("")
+            for what, where in places:
+                self._say(f"{what:<{wide}}  {where}")
+
+    def _table(self, pitfalls: Sequence[Json]) -> Table:
+        table = Table(box=None if self.plain else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        table.add_column("pitfall", no_wrap=True, max_width=16, overflow="ellipsis")
+        table.add_column(self._text("bad → fixed"), no_wrap=True, max_width=28, overflow="ellipsis")
+        table.add_column("cell", no_wrap=True)
+        table.add_column("time", justify="right", no_wrap=True)
+        table.add_column("RSS", justify="right", no_wrap=True)
+        table.add_column("allocs/op", justify="right", no_wrap=True)
+        table.add_column("laws held", justify="right", no_wrap=True)
+        for pitfall in pitfalls:
+            for comparison in comparisons(pitfall):
+                cells = cells_of({"pitfalls": [pitfall]})
+                for index, cell in enumerate(cells):
+                    head = index == 0
+                    table.add_row(
+                        self._text(str(pitfall.get("id")) if head and comparison.first else ""),
+                        self._text(f"{comparison.bad} → {comparison.fix}" if head else ""),
+                        self._text(cell),
+                        *self._numbers(pitfall, cell, comparison),
+                        self._laws(laws_of(pitfall, cell, comparison)),
+                        end_section=cell == cells[-1],
+                    )
+        return table
+
+    def _numbers(self, pitfall: Json, cell: str, one: Comparison) -> list[Text]:
+        if any(self._all_failed(pitfall, cell, variant) for variant in (one.bad, one.fix)):
+            return [Text("failed", style="red"), Text(""), Text("")]
+        allocs = [metric_of(pitfall, cell, v, "allocs_per_op").value for v in (one.bad, one.fix)]
+        ratios = [ratio_of(pitfall, cell, one, m).value for m in ("ns_per_op", "peak_rss_b")]
+        return [
+            *(self._text(ratio_text(ratio)) for ratio in ratios),
+            self._text(" → ".join("–" if a is None else f"{a:,.5g}" for a in allocs)),
+        ]
+
+    @staticmethod
+    def _all_failed(pitfall: Json, cell: str, variant: str) -> bool:
+        record = variant_of(pitfall, cell, variant)
+        return bool(record) and not record.get("n") and bool(record.get("failed"))
+
+    def _laws(self, laws: Sequence[Json]) -> Text:
+        held, failed, unknown = tally(laws)
+        if not laws:
+            return self._text("–")
+        style = "red" if failed else "yellow" if unknown else "green"
+        return Text(f"{held}/{len(laws)}", style=style)
+
+    def _claims(self, summary: Json) -> None:
+        """One line of counts, then each failed or undecided claim in words."""
+        counts = []
+        for kind, word in (
+            ("laws", "laws held"),
+            ("outcomes", "outcomes as declared"),
+            ("detectors", "detectors as declared"),
+        ):
+            found = [claim for _, claim in claims(summary, kind)]
+            held, failed, unknown = tally(found)
+            if found:
+                rest = f", {failed} failed" if failed else ""
+                rest += f", {unknown} not judged" if unknown else ""
+                counts.append(f"{word}: {held} of {len(found)}{rest}")
+        if counts:
+            self._say("; ".join(counts))
+        for pitfall, claim in claims(summary, "laws"):
+            if claim.get("held") is False:
+                self._say(f"failed: {law_in_words(pitfall, claim)}", "red")
+        for pitfall, claim in claims(summary, "outcomes"):
+            if claim.get("held") is False:
+                self._say(f"failed: {outcome_in_words(pitfall, claim)}", "red")
+        for pitfall, claim in claims(summary, "detectors"):
+            if claim.get("held") is False:
+                self._say(f"failed: {detector_in_words(pitfall, claim)}", "red")
+        self._unjudged(summary)
+
+    def _unjudged(self, summary: Json) -> None:
+        """Reasons why claims were not judged, each once, with how many it concerns."""
+        reasons: dict[str, int] = {}
+        for kind in ("laws", "outcomes", "detectors"):
+            for _, claim in claims(summary, kind):
+                if claim.get("held") is None:
+                    reason = str(claim.get("reason") or "no reason was recorded")
+                    reasons[reason] = reasons.get(reason, 0) + 1
+        for reason, count in reasons.items():
+            self._say(f"not judged ({count}): {reason}", "yellow")
+
+    def _say(self, line: str, style: str = "") -> None:
+        words = Text(line.translate(self._signs()), style=style)
+        self.console.print(words, soft_wrap=True)
+
+    def _text(self, value: str) -> Text:
+        return Text(value.translate(self._signs()))
+
+    def _signs(self) -> dict[int, str]:
+        return _PLAIN if self.plain else {}
+
+
+def law_in_words(pitfall: Json, law: Json) -> str:
+    """growth on gcc-O2: 19 allocations (bad): observed 21, wanted = 19."""
+    observed = law.get("observed")
+    value = "nothing" if observed is None else count_text(observed)
+    reason = f"; {law.get('reason')}" if law.get("reason") else ""
+    variant = f" ({law.get('variant')})" if law.get("variant") else ""
+    return (
+        f"{pitfall.get('id')} on {law.get('cell')}: {law.get('title')}{variant}: "
+        f"observed {value}, wanted {law.get('bound')}{reason}"
+    )
+
+
+def outcome_in_words(pitfall: Json, outcome: Json) -> str:
+    return (
+        f"{pitfall.get('id')} on {outcome.get('cell')}: {outcome.get('variant')} came out as "
+        f"{outcome.get('observed') or 'nothing'}, declared is {outcome.get('expected')}"
+    )
+
+
+def detector_in_words(pitfall: Json, detector: Json) -> str:
+    wanted = "should be" if detector.get("expected") else "should not be"
+    saw = "was" if detector.get("found") else "was not"
+    reason = f"; {detector.get('reason')}" if detector.get("reason") else ""
+    return (
+        f"{pitfall.get('id')} on {detector.get('cell')}: {detector.get('variant')} {wanted} found "
+        f"by {detector.get('tool')} ({detector.get('category')}) and {saw}{reason}"
+    )

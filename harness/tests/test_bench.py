@@ -1,0 +1,225 @@
+"""A run from end to end on a checkout in miniature, and everything that can go wrong in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from harness import bench, catalog, plan, store
+from harness.fault import Fault, UsageFault
+from harness.plan import Options
+from harness.progress import Live, time_left
+from harness.project import Project, here
+from harness.sheet import Sheet
+from harness.summary import summarise
+from harness.tests import tiny
+
+CRASHES = tiny.BAD.replace('#include', '#define TINY_BEFORE raise(11);\n#include <signal.h>\n#include')
+HANGS = "#define TINY_BEFORE for (;;) pause();\n" + tiny.BAD
+SPEAKS_NONSENSE = ("#define TINY_BEFORE { dprintf(3, \"{nonsense\\n\"); return 0; }\n" + tiny.BAD)
+
+
+def schema_errors(path: Path) -> list[str]:
+    text = (Path(bench.__file__).parent / "schema" / "run.schema.json").read_text()
+    validator = jsonschema.Draft202012Validator(json.loads(text))
+    return [e.message for line in store.read(path) for e in validator.iter_errors(line)]
+
+
+def test_small_run_is_stored_judged_and_valid(
+    tiny_project: Project, quiet: Live, options: Options
+) -> None:
+    done = bench.run(tiny_project, replace(options, extras=True, rounds=2), quiet)
+    stored = store.read(done.path)
+    assert not schema_errors(done.path)
+    roles = [line["role"] for line in stored if line["kind"] == "sample"]
+    assert {r: roles.count(r) for r in set(roles)} == {
+        "timed": 2 * 3, "sweep": 2 * 3, "observe": 2, "startup": 2, "perf": 2}
+    assert done.failed_samples == 0
+    summary = summarise(stored, catalog.load(tiny_project))
+    assert [law["held"] for law in summary["pitfalls"][0]["laws"]] == [True, True, True]
+    bad = summary["pitfalls"][0]["cells"]["gcc-O2"]["variants"]["bad"]
+    assert bad["metrics"]["ns_per_op"]["median"] == pytest.approx(1000, rel=0.1)
+    assert bad["metrics"]["peak_live_b"]["reason"] == "not known" if (
+        "peak_live_b" in bad["metrics"]) else True
+    assert bad["collections_at_ns"] == [5, 9]
+
+
+def test_seed_decides_order_layout_and_environment(
+    tiny_project: Project, options: Options
+) -> None:
+    tiny.add(tiny_project, "other", {"bad": tiny.BAD, "fixed": tiny.FIXED})
+    pitfalls = catalog.load(tiny_project)
+    keys = [plan.ProgramKey(p.id, v.id, "gcc-O2") for p in pitfalls for v in p.variants]
+    defaults = {p.id: 10 for p in pitfalls}
+    big = replace(options, rounds=10)
+    one, two = plan.rounds(keys, big, defaults), plan.rounds(keys, big, defaults)
+    other = plan.rounds(keys, replace(big, seed=2), defaults)
+    assert one == two
+    assert [s.id for s in one] != [s.id for s in other]
+    for number in range(11):
+        assert {s.variant + s.pitfall for s in one if s.round == number} == {
+            k.variant + k.pitfall for k in keys}
+    assert len({tuple(s.id for s in one if s.round == n) for n in range(11)}) > 5
+    assert len({s.layout_seed for s in one}) == len(one)
+    assert all(0 <= s.env_pad_b < 4096 and s.layout_seed > 0 for s in one)
+
+
+def test_crash_is_a_sample_without_metrics_and_the_others_go_on(
+    tiny_project: Project, quiet: Live, options: Options
+) -> None:
+    tiny.add(tiny_project, "tiny", {"bad": CRASHES})
+    done = bench.run(tiny_project, options, quiet)
+    sheet = Sheet(store.read(done.path))
+    bad = sheet.timed("tiny", "bad", "gcc-O2")
+    assert [s["status"]["signal"] for s in bad] == [11]
+    assert bad[0]["metrics"] == {}
+    assert sheet.outcome("tiny", "bad", "gcc-O2") == "crash"
+    assert sheet.timed("tiny", "fixed", "gcc-O2")[0]["metrics"]["allocs_per_op"] == 0
+    assert not schema_errors(done.path)
+
+
+@pytest.mark.parametrize(("source", "words"), [(HANGS, "still running after 0.3 s"),
+                                               (SPEAKS_NONSENSE, "not JSON")])
+def test_program_that_gives_no_figures_is_reported(
+    tiny_project: Project, quiet: Live, options: Options, said: Callable[[], str], source: str,
+    words: str
+) -> None:
+    tiny.add(tiny_project, "tiny", {"bad": source},
+             tiny.TOML.replace("title", "timeout_s = 0.3\ntitle", 1))
+    done = bench.run(tiny_project, options, quiet)
+    assert f"tiny.bad does not run: {words}" in said() or words in said()
+    summary = summarise(store.read(done.path), catalog.load(tiny_project))
+    assert any("tiny.bad in gcc-O2" in e and words in e for e in summary["events"])
+    held = {law["id"]: law["held"] for law in summary["pitfalls"][0]["laws"]}
+    assert held["allocations"] is None
+
+
+def test_variant_that_does_not_compile_is_reported_and_the_others_go_on(
+    tiny_project: Project, quiet: Live, options: Options, said: Callable[[], str]
+) -> None:
+    tiny.add(tiny_project, "tiny", {"bad": "#error made to fail\n"})
+    done = bench.run(tiny_project, options, quiet)
+    assert done.failed_builds == 1
+    assert "tiny.bad does not build in gcc-O2:" in said() and "made to fail" in said()
+    sheet = Sheet(store.read(done.path))
+    assert "made to fail" in sheet.cells["tiny", "bad", "gcc-O2"]["message"]
+    assert sheet.timed("tiny", "fixed", "gcc-O2")
+    assert not schema_errors(done.path)
+
+
+def test_nothing_built_is_a_failure(
+    tiny_project: Project, quiet: Live, options: Options
+) -> None:
+    (tiny_project.allocator / "stub.c").write_text("#error made to fail\n")
+    with pytest.raises(Fault, match="nothing was built"):
+        bench.run(tiny_project, options, quiet)
+
+
+def test_no_pitfalls_is_explained(tiny_project: Project, quiet: Live, options: Options) -> None:
+    for path in (tiny_project.pitfalls / "tiny").iterdir():
+        path.unlink()
+    (tiny_project.pitfalls / "tiny").rmdir()
+    with pytest.raises(UsageFault, match="make new-pitfall"):
+        bench.run(tiny_project, options, quiet)
+
+
+def test_run_goes_on_after_a_cut_line(
+    tiny_project: Project, quiet: Live, options: Options, said: Callable[[], str]
+) -> None:
+    done = bench.run(tiny_project, options, quiet)
+    whole = store.samples(store.read(done.path))
+    text = done.path.read_bytes()
+    lines = text.splitlines(keepends=True)
+    done.path.write_bytes(b"".join(lines[:-4]) + lines[-4][:50])
+    (done.path.parent / bench.COMPLETE).unlink()
+    again = bench.run(tiny_project, replace(options, seed=99), quiet, resume=True)
+    assert again.path == done.path
+    assert f"RESUME: going on with {done.run_id}" in said()
+    new = store.samples(store.read(again.path))
+    key = ("sample", "seed", "layout_seed", "env_pad_b", "args", "position")
+    assert sorted([[s[k] for k in key] for s in new]) == sorted([[s[k] for k in key]
+                                                                 for s in whole])
+    assert new[: len(whole) - 4] == whole[: len(whole) - 4]
+    assert sum(line["kind"] == "run" for line in store.read(again.path)) == 1
+    assert sum(line["kind"] == "cell" for line in store.read(again.path)) == 2
+
+
+def test_finished_run_is_not_gone_on_with(
+    tiny_project: Project, quiet: Live, options: Options, said: Callable[[], str]
+) -> None:
+    first = bench.run(tiny_project, options, quiet)
+    second = bench.run(tiny_project, replace(options, seed=2), quiet, resume=True)
+    assert first.path != second.path
+    assert "a new one begins" in said()
+
+
+def _start(project: Project, *arguments: str) -> subprocess.Popen[str]:
+    script = ("import sys; from pathlib import Path; from harness import cli;"
+              "from harness.project import Project;"
+              f"sys.exit(cli.main(sys.argv[1:], Project(Path({str(project.root)!r}))))")
+    return subprocess.Popen([sys.executable, "-c", script, *arguments], text=True,
+                            cwd=here().root, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_killed_run_keeps_what_it_measured_and_goes_on(
+    tiny_project: Project, quiet: Live, number: signal.Signals
+) -> None:
+    slow = "#define TINY_BEFORE usleep(30000);\n"
+    tiny.add(tiny_project, "tiny", {"bad": slow + tiny.BAD, "fixed": slow + tiny.FIXED})
+    arguments = ["bench", "--quick", "--cells", "gcc-O2"]
+    process = _start(tiny_project, *arguments)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        files = list(tiny_project.results.glob("*/run.jsonl"))
+        if files and files[0].read_bytes().count(b'"kind":"sample"') >= 3:
+            break
+        time.sleep(0.01)
+    os.kill(process.pid, number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == (130 if number != signal.SIGKILL else -9)
+    if number != signal.SIGKILL:
+        assert "RESUME=1 goes on" in errors
+    kept = store.samples(store.read(files[0]))
+    assert 3 <= len(kept) < 14
+    _, options = bench.resumable(tiny_project, "bench") or (None, None)
+    assert options is not None
+    done = bench.run(tiny_project, options, quiet, resume=True)
+    assert done.path == files[0]
+    stored = store.samples(store.read(done.path))
+    assert stored[: len(kept)] == kept
+    assert len([s for s in stored if s["role"] == "timed"]) == 14
+
+
+def test_instructions_are_counted_on_demand(
+    tiny_project: Project, quiet: Live, options: Options
+) -> None:
+    source = "static int run_rounds(void);\n#define TINY_BEFORE run_rounds();\n" + tiny.BAD + (
+        "static volatile int sink;\n__attribute__((noinline)) static int run_rounds(void)"
+        "{ for (int i = 0; i < 1000; i++) sink = i; return 0; }\n")
+    tiny.add(tiny_project, "tiny", {"bad": source, "fixed": source})
+    counts = []
+    for seed in (1, 2):
+        done = bench.run(tiny_project, replace(options, instructions=True, seed=seed), quiet)
+        found = Sheet(store.read(done.path)).role("tiny", "bad", "gcc-O2", "instr")
+        assert len(found) == 1
+        if not found[0]["metrics"]:
+            pytest.skip(found[0]["reasons"]["instructions"])
+        counts.append(found[0]["metrics"]["instructions"])
+    assert counts[0] == counts[1] > 1000
+
+
+@pytest.mark.parametrize(("elapsed", "done", "total", "text"),
+                         [(0, 0, 10, "… left"), (10, 1, 10, "1:30 left"), (5, 10, 10, "0:00 left")])
+def test_time_left(elapsed: float, done: int, total: int, text: str) -> None:
+    assert time_left(elapsed, done, total) == text

@@ -1,0 +1,207 @@
+"""The front door: verbs, knobs, exit codes, and what they say."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import bench, cli, store, table
+from harness.plan import Options
+from harness.progress import Live
+from harness.project import Project, here
+from harness.tests import tiny
+
+ROOT = here().root
+CLEAN = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+
+
+def run(project: Project, *arguments: str) -> int:
+    return cli.main(list(arguments), project)
+
+
+@pytest.mark.parametrize("verb", [*cli.VERBS, ""])
+def test_help_shows_a_real_command(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([verb, "--help"] if verb else ["--help"]) == 0
+    assert "python3 -m harness" in capsys.readouterr().out.split("Example:")[1]
+
+
+@pytest.mark.parametrize("arguments", [[], ["bensh"], ["bench", "--rouns", "3"],
+                                       ["bench", "--rounds", "0"], ["bench", "--rounds", "x"],
+                                       ["repro"], ["repro", "x", "--gdb", "--perf"]])
+def test_wrong_command_line_is_a_usage_error(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["bench", "--pitfalls", "nothing"], "no pitfall 'nothing'; there are: tiny"),
+        (["bench", "--cells", "gcc-O9"], "no cell 'gcc-O9'"),
+        (["list", "--profile", "odd"], "no profile 'odd'; there are: default wide"),
+        (["new-pitfall", "Wrong_Name"], "'Wrong_Name' cannot be an id"),
+        (["new-pitfall", ""], "make new-pitfall ID=my-pitfall"),
+        (["new-pitfall", "tiny"], "pitfalls/tiny is there already"),
+        (["repro", ""], "make repro SAMPLE="),
+        (["laws", "--run", "never"], "no run 'never'"),
+    ],
+)
+def test_wrong_value_is_a_usage_error_that_says_what_is_right(
+    tiny_project: Project, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tiny_project, *arguments) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_laws_without_a_run_say_what_to_do(
+    tiny_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tiny_project, "laws") == 4
+    assert "make bench" in capsys.readouterr().err
+
+
+def test_list_shows_pitfalls_variants_and_cells(
+    tiny_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tiny_project, "list", "--profile", "wide", "--cells", "gcc-*") == 0
+    text = capsys.readouterr().out
+    assert "tiny               A made-up pitfall" in text
+    assert "main: bad -> fixed" in text
+    assert "gcc-Og" in text and "clang" not in text
+
+
+def measured(project: Project, live: Live, options: Options) -> str:
+    done = bench.run(project, options, live)
+    store.replace_copy(done.path, project.latest / store.RUN_FILE)
+    return done.run_id
+
+
+def test_laws_judge_again_without_measuring(
+    tiny_project: Project, quiet: Live, options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id = measured(tiny_project, quiet, options)
+    assert run(tiny_project, "laws") == 0
+    assert "3 of 3 laws, outcomes and detectors hold" in capsys.readouterr().out
+    tiny.add(tiny_project, "tiny", {}, tiny.TOML.replace("equals = 2", "equals = 3"))
+    assert run(tiny_project, "laws", "--run", run_id) == 1
+    text = capsys.readouterr().out
+    assert "broken      tiny/allocations/gcc-O2/bad: allocs_per_op is 2, wanted = 3" in text
+    assert "2 of 3" in text
+    rows = json.loads((tiny_project.latest / "laws.json").read_text())["rows"]
+    assert all(row["met"] for row in rows), "--run of an older run leaves results/latest alone"
+
+
+def test_law_that_cannot_be_judged_is_unclear(
+    tiny_project: Project, quiet: Live, options: Options
+) -> None:
+    measured(tiny_project, quiet, options)
+    tiny.add(tiny_project, "tiny", {}, tiny.TOML.replace('"allocs_per_op"', '"unheard_of"'))
+    assert run(tiny_project, "laws") == 3
+
+
+def test_sample_is_reproduced(
+    tiny_project: Project, quiet: Live, options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured(tiny_project, quiet, options)
+    assert run(tiny_project, "repro", "tiny/bad/gcc-O2/r01/timed") == 0
+    text = capsys.readouterr().out
+    assert "allocs_per_op" in text and "stored" in text and "new" in text
+    assert "changed" not in text
+    source = tiny_project.pitfalls / "tiny" / "bad.c"
+    source.write_text(source.read_text() + "/* edited */\n")
+    assert run(tiny_project, "repro", "tiny/bad/gcc-O2/n100/sweep") == 0
+    assert "the sources have changed" in capsys.readouterr().out
+    assert run(tiny_project, "repro", "tiny/bad/gcc-O2/r77/timed") == 2
+    assert "there are for example" in capsys.readouterr().err
+
+
+def test_bench_writes_everything_and_prints_where_it_is(
+    tiny_project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tiny_project.root / "plots").mkdir()
+    for path in here().plots.glob("*.gp"):
+        (tiny_project.plots / path.name).write_bytes(path.read_bytes())
+    out = tmp_path / "elsewhere"
+    assert run(tiny_project, "bench", "--quick", "--rounds", "1", "--cells", "gcc-O2",
+               "--out", str(out)) == 0
+    latest = out / "latest"
+    assert {p.name for p in latest.iterdir()} == {
+        "run.jsonl", "summary.json", "bench.json", "laws.json", "report.html", "plots"}
+    captured = capsys.readouterr()
+    assert "report.html" in captured.out and "run.jsonl" in captured.out
+    assert not (tiny_project.root / "results").exists()
+    assert "\x1b[" not in captured.out + captured.err
+
+
+def test_table_is_printed_by_its_module() -> None:
+    assert callable(table.show)
+
+
+def test_broken_law_makes_bench_fail(
+    tiny_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.add(tiny_project, "tiny", {}, tiny.TOML.replace("equals = 2", "equals = 3"))
+    assert run(tiny_project, "bench", "--quick", "--rounds", "1", "--cells", "gcc-O2") == 1
+
+
+def test_build_failure_is_code_4(
+    tiny_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tiny_project, "build", "--cells", "gcc-O2") == 0
+    tiny.add(tiny_project, "tiny", {"bad": "#error made to fail\n"})
+    assert run(tiny_project, "build", "--cells", "gcc-O2") == 4
+    assert "made to fail" in capsys.readouterr().err
+
+
+def test_clean_deletes_builds_and_keeps_results(
+    tiny_project: Project, quiet: Live, options: Options
+) -> None:
+    measured(tiny_project, quiet, options)
+    assert run(tiny_project, "clean") == 0
+    assert not tiny_project.build.exists()
+    assert (tiny_project.latest / "run.jsonl").exists()
+
+
+# ---- make ----------------------------------------------------------------------------------------
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True,
+                          env=CLEAN)
+
+
+def test_make_help_has_a_line_for_every_target() -> None:
+    text = make("help").stdout
+    names = [line.split()[0] for line in text.splitlines() if line and not line[0].isspace()]
+    for target in ("deps build test lint list bench laws report clean install new-pitfall"
+                   " repro").split():
+        assert target in names
+    assert all(len(line) <= 100 for line in text.splitlines())
+
+
+def test_make_passes_the_knobs_on() -> None:
+    text = make("-n", "bench", "QUICK=1", "ROUNDS=3", "PITFALLS=growth escape",
+                "CELLS=gcc-O2 clang-Os", "PROFILE=wide", "OUT=/tmp/x y", "RESUME=1", "INSTR=1",
+                "SEED=5").stdout
+    wanted = ("--out '/tmp/x y' --pitfalls 'growth escape' --cells 'gcc-O2 clang-Os'"
+              " --profile 'wide' --quick --rounds '3' --resume --instr --seed '5'")
+    assert wanted in " ".join(text.split())
+
+
+def test_knob_that_is_0_is_off() -> None:
+    text = make("-n", "bench", "QUICK=0", "RESUME=0").stdout
+    assert "--quick" not in text and "--resume" not in text
+
+
+def test_module_runs_as_a_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "harness", "list", "--cells", "gcc-O2"], cwd=ROOT,
+                          capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "growth" in done.stdout

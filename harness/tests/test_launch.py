@@ -1,0 +1,173 @@
+"""The launcher: what it reports of programs that behave, crash, hang, or write nonsense."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.launch import Job, Launcher, parse_record
+from harness.project import here
+
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def launcher() -> Launcher:
+    return Launcher(here())
+
+
+@pytest.fixture(scope="module")
+def shell() -> Path:
+    return Path("/bin/sh")
+
+
+def program(folder: Path, text: str, *flags: str) -> Path:
+    """A compiled C program."""
+    source, path = folder / "p.c", folder / "p"
+    source.write_text(text)
+    subprocess.run(["gcc", "-O1", *flags, "-o", str(path), str(source)], check=True)
+    return path
+
+
+def test_small_program_is_reported_small_beside_a_large_harness(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    small = program(tmp_path, "static volatile char room[800 << 10];"
+                    "int main(void) { for (int i = 0; i < (800 << 10); i += 512) room[i] = 1; }",
+                    "-static")
+    ballast = bytearray(400 * MIB)
+    ballast[::4096] = b"x" * (len(ballast) // 4096)
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+    assert resident > 400 * MIB
+    run = launcher.run(Job(small, record=False))
+    del ballast
+    assert run.ok
+    assert run.rss_b is not None
+    assert 0.8 * MIB < run.rss_b < 2 * MIB
+
+
+def test_record_output_and_status_are_read(launcher: Launcher, shell: Path) -> None:
+    run = launcher.run(Job(shell, ("-c", "echo out; echo err >&2; echo '{\"v\":1,\"x\":2}' >&3")))
+    assert run.ok
+    assert run.record == {"v": 1, "x": 2}
+    assert (run.stdout, run.stderr) == ("out\n", "err\n")
+
+
+def test_crash_is_named_by_its_signal(launcher: Launcher, shell: Path) -> None:
+    run = launcher.run(Job(shell, ("-c", "echo last words >&2; kill -SEGV $$")))
+    assert (run.exit, run.signal, run.ok) == (None, 11, False)
+    assert run.message == "killed by SIGSEGV: last words"
+
+
+def test_exit_status_is_kept(launcher: Launcher, shell: Path) -> None:
+    run = launcher.run(Job(shell, ("-c", "echo why >&2; exit 3")))
+    assert (run.exit, run.message) == (3, "exit status 3: why")
+
+
+def test_program_that_is_not_there_is_a_failed_run(launcher: Launcher) -> None:
+    run = launcher.run(Job(Path("/nowhere/at/all")))
+    assert run.exit == 127
+    assert "cannot run /nowhere/at/all" in (run.message or "")
+
+
+def test_hanging_program_is_killed_with_its_family(launcher: Launcher, tmp_path: Path) -> None:
+    mark = tmp_path / "pids"
+    script = f"setsid sleep 300 & echo $! >> {mark}; sleep 300 & echo $! >> {mark}; wait"
+    run = launcher.run(Job(Path("/bin/sh"), ("-c", script), timeout_s=0.5))
+    assert run.timeout
+    assert run.message == "still running after 0.5 s: killed"
+    pids = [int(text) for text in mark.read_text().split()]
+    assert len(pids) == 2
+    for pid in pids:
+        assert not Path(f"/proc/{pid}").exists()
+
+
+def test_orphan_of_a_program_that_ended_is_killed(launcher: Launcher, tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    script = f"setsid sleep 300 & echo $! > {mark}; echo '{{\"v\":1}}' >&3"
+    run = launcher.run(Job(Path("/bin/sh"), ("-c", script)))
+    assert run.message == "left 1 process(es) behind; they were killed"
+    assert not Path(f"/proc/{mark.read_text().strip()}").exists()
+
+
+def test_endless_output_is_stopped(launcher: Launcher, shell: Path) -> None:
+    run = launcher.run(Job(shell, ("-c", "exec yes"), timeout_s=60, record=False))
+    assert run.signal == 25
+    assert "SIGXFSZ" in (run.message or "")
+
+
+def test_environment_is_cleared_and_padded(launcher: Launcher) -> None:
+    run = launcher.run(Job(Path("/usr/bin/env"), env_pad_b=100, env=(("SH_GOGC", "off"),),
+                           record=False))
+    lines = dict(line.split("=", 1) for line in run.stdout.splitlines())
+    assert lines == {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "SH_GOGC": "off", "PAD": "x" * 100}
+
+
+def test_program_is_pinned_to_its_processor(launcher: Launcher, shell: Path) -> None:
+    cpu = max(os.sched_getaffinity(0))
+    text = "grep Cpus_allowed_list /proc/self/status"
+    run = launcher.run(Job(shell, ("-c", text), cpu=cpu, record=False))
+    assert run.stdout.split()[-1] == str(cpu)
+
+
+def test_timeline_follows_resident_memory(launcher: Launcher, tmp_path: Path) -> None:
+    grows = program(tmp_path, """
+        #include <stdlib.h>
+        #include <string.h>
+        #include <unistd.h>
+        int main(void) { memset(malloc(32 << 20), 1, 32 << 20); usleep(50000); }
+    """, "-fno-builtin")
+    run = launcher.run(Job(grows, observe=True, record=False))
+    assert len(run.timeline) > 5
+    assert max(rss for _, rss in run.timeline) > 32 * MIB
+    assert [t for t, _ in run.timeline] == sorted(t for t, _ in run.timeline)
+
+
+def test_launcher_explains_its_arguments(launcher: Launcher) -> None:
+    for arguments in ([], ["--result", "/dev/null"], ["--cpu", "x", "--result", "/dev/null"],
+                      ["--env-pad", "4096", "--result", "/dev/null", "--", "/bin/true"]):
+        done = subprocess.run([str(launcher.path), *arguments], capture_output=True, text=True)
+        assert done.returncode == 2
+        assert "usage: launcher" in done.stderr
+
+
+def test_killed_launcher_takes_the_program_along(launcher: Launcher, tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    process = subprocess.Popen([str(launcher.path), "--result", str(tmp_path / "r"), "--",
+                                "/bin/sh", "-c", f"echo $$ > {mark}; exec sleep 300"])
+    deadline = time.monotonic() + 20
+    while not (mark.exists() and mark.read_text().strip()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    path = Path(f"/proc/{mark.read_text().strip()}/stat")
+    while path.exists() and time.monotonic() < deadline:
+        if path.read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            break  # dead; only its parent has not looked yet
+        time.sleep(0.01)
+    else:
+        assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no record"),
+        ("garbage\n", "not JSON"),
+        ("\x00\xff\n", "not JSON"),
+        ('{"v":1}\n{"v":1}\n', "2 lines"),
+        ("[1]\n", "not a version 1 object"),
+        ('{"v":2}\n', "not a version 1 object"),
+        ('{"v":1,"x":NaN}\n', "NaN is not a number"),
+        ('{"v":1,"x":1e999}\n', "not finite: x"),
+        ('{"v":1', "not JSON"),
+    ],
+)
+def test_wrong_record_is_explained(text: str, words: str) -> None:
+    record, message = parse_record(text)
+    assert record is None
+    assert words in (message or "")

@@ -1,0 +1,81 @@
+"""The layers of the harness: each module imports only from its own row or from those above."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+HARNESS = Path(__file__).parents[1]
+LAYERS = (
+    ("fault", "project", "metrics", "expression", "deps"),
+    ("catalog", "matrix"),
+    ("elf", "build"),
+    ("launch", "probes"),
+    ("plan", "samples", "measure"),
+    ("store",),
+    ("stats", "sheet"),
+    ("laws", "outcomes"),
+    ("summary", "target"),
+    ("report_view", "charts"),
+    ("table", "report_tables", "report"),
+    ("progress", "bench", "show", "library", "new_pitfall", "lint"),
+    ("repro", "ctests"),
+    ("cli",),
+    ("__main__",),
+)
+RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
+PURE = ("plan", "samples", "stats", "sheet", "laws", "outcomes", "summary", "target", "metrics",
+        "expression")
+IMPURE_MODULES = {"os", "subprocess", "time", "random", "tempfile", "shutil", "socket"}
+
+
+def modules() -> list[str]:
+    """Every module and package of the harness but the tests."""
+    files = {p.stem for p in HARNESS.glob("*.py")} - {"__init__"}
+    packages = {p.parent.name for p in HARNESS.glob("*/__init__.py")} - {"tests"}
+    return sorted(files | packages)
+
+
+def sources(module: str) -> list[Path]:
+    """The files of a module or package."""
+    single = HARNESS / f"{module}.py"
+    return [single] if single.exists() else sorted((HARNESS / module).rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names that a file imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("module", modules())
+def test_module_imports_only_from_its_left(module: str) -> None:
+    assert module in RANK, f"{module} belongs into a row of LAYERS"
+    for path in sources(module):
+        for name in imported(path):
+            parts = name.split(".")
+            if parts[0] == "harness" and len(parts) > 1 and parts[1] in RANK:
+                assert RANK[parts[1]] <= RANK[module], f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_module_touches_nothing(module: str) -> None:
+    for path in sources(module):
+        names = {name.split(".")[0] for name in imported(path)}
+        allowed = {"random"} if module == "plan" else set()
+        assert not names & (IMPURE_MODULES - allowed), path.name
+
+
+def test_files_stay_readable() -> None:
+    for path in HARNESS.rglob("*.py"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert len(lines) < 500, f"{path.name} has {len(lines)} lines"
+        for number, line in enumerate(lines, 1):
+            assert len(line) <= 100, f"{path.name}:{number} is {len(line)} wide"

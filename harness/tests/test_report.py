@@ -1,0 +1,198 @@
+"""The report: one file, offline, every number with its unit, every gap with its reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import report
+from harness.charts import Chart, draw
+from harness.report_view import estimate, interval_text, ratio_text
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DATA = Path(__file__).parent / "data"
+VOID = {"meta", "br", "link", "img", "input", "hr", "path", "circle", "use", "polygon"}
+
+
+class Page(HTMLParser):
+    """Collects ids, links, tags; and that every element is closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._note(tag, attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._note(tag, attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open and self.open[-1] == tag, (tag, self.open[-3:], self.getpos())
+            self.open.pop()
+
+    def _note(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name == "id" and value:
+                self.ids.append(value)
+            if name in ("href", "src", "xlink:href", "action") and value:
+                self.links.append(value)
+
+
+@pytest.fixture()
+def summary() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((DATA / "summary.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def charts(tmp_path_factory: pytest.TempPathFactory) -> list[Chart]:
+    """The charts of two pitfalls and of the whole run: enough to look at."""
+    loaded = json.loads((DATA / "summary.json").read_text(encoding="utf-8"))
+    loaded["pitfalls"] = loaded["pitfalls"][1:3]
+    out = tmp_path_factory.mktemp("plots")
+    return draw(loaded, out, templates=ROOT / "plots")
+
+
+def section(page: str, anchor: str) -> str:
+    start = page.index(f'<section id="{anchor}">')
+    return page[start : page.index("</section>", start)]
+
+
+def test_page_is_whole_offline_and_without_scripts(
+    summary: dict[str, Any], charts: list[Chart], tmp_path: Path
+) -> None:
+    path = report.write(summary, charts, tmp_path)
+    assert path == tmp_path / "report.html"
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.open == []
+    assert "script" not in page.tags and "iframe" not in page.tags
+    assert all(link.startswith("#") for link in page.links)
+    assert not re.search(r"url\((?!['\"]?#)", text) and "@import" not in text
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_ids_are_unique_and_links_arrive(summary: dict[str, Any], charts: list[Chart]) -> None:
+    page = Page(report.render(summary, charts))
+    assert len(page.ids) == len(set(page.ids))
+    assert {link[1:] for link in page.links} <= set(page.ids)
+
+
+@pytest.mark.skipif(shutil.which("gnuplot") is None, reason="gnuplot is not installed")
+def test_every_picture_has_caption_and_text(summary: dict[str, Any], charts: list[Chart]) -> None:
+    text = report.render(summary, charts)
+    drawn = [chart for chart in charts if chart.skipped is None]
+    assert text.count("<figure>") == text.count("<figcaption>") == len(drawn) > 8
+    assert text.count('<svg role="img" aria-label="') == len(drawn)
+
+
+def test_page_is_the_same_each_time(summary: dict[str, Any], charts: list[Chart]) -> None:
+    assert report.render(summary, charts) == report.render(summary, charts)
+
+
+@pytest.mark.parametrize("anchor", ["results", "p-unsafe-cast", "left-out"])
+def test_parts_are_the_golden_ones(summary: dict[str, Any], anchor: str) -> None:
+    """PITMARK_UPDATE_GOLDEN=1 writes them anew; then read the difference."""
+    golden = DATA / f"report-{anchor}.html"
+    text = section(report.render(summary, []), anchor) + "</section>\n"
+    if os.environ.get("PITMARK_UPDATE_GOLDEN"):
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")
+
+
+def test_null_metric_says_not_measured_and_why(summary: dict[str, Any]) -> None:
+    bad = summary["pitfalls"][0]["cells"]["gcc-O2"]["variants"]["bad"]
+    bad["metrics"]["peak_rss_b"] = None
+    bad["reasons"] = {"peak_rss_b": "clear_refs is not writable"}
+    text = section(report.render(summary, []), "p-escape")
+    assert "not measured<small>clear_refs is not writable</small>" in text
+    assert "instructions of the timed region: not measured (not asked for" in text
+
+
+def test_missing_gnuplot_is_said_once_a_chart(summary: dict[str, Any], tmp_path: Path) -> None:
+    charts = draw(summary, tmp_path, gnuplot="no-such-gnuplot", templates=ROOT / "plots")
+    text = report.render(summary, charts)
+    assert "<svg" not in text
+    assert text.count("apt-get install gnuplot") == sum(
+        1 for chart in charts if "gnuplot" in (chart.skipped or "")
+    )
+
+
+def test_names_are_escaped(summary: dict[str, Any]) -> None:
+    odd = '<script>alert("1")</script>&_'
+    one = summary["pitfalls"][0]
+    one["id"] = one["title"] = one["summary"] = odd
+    one["variants"][0]["label"] = odd
+    one["laws"][0] |= {"title": odd, "held": False, "reason": odd}
+    summary["left_out"] = [{"cell": odd, "reason": odd}]
+    summary["events"] = [odd]
+    summary["run"]["machine"]["cpu"] = odd
+    summary["cells"][0] |= {"status": "failed", "message": f"error: {odd}"}
+    text = report.render(summary, [])
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    Page(text)
+
+
+def test_picture_with_a_script_is_not_inlined(summary: dict[str, Any], tmp_path: Path) -> None:
+    svg = tmp_path / "flags.svg"
+    svg.write_text("<svg><script>1</script></svg>", encoding="utf-8")
+    chart = Chart("flags", "t", "c", svg, svg, None, None)
+    text = report.render(summary, [chart])
+    assert "<script" not in text and "is not a plain SVG picture" in text
+
+
+def test_failed_build_shows_the_compilers_message(summary: dict[str, Any]) -> None:
+    summary["cells"][0] |= {"status": "failed", "message": "bad.c:3:1: error: expected ';'"}
+    text = section(report.render(summary, []), "left-out")
+    assert "Did not build: escape/bad on gcc-O0" in text and "expected &#39;;&#39;" in text
+
+
+def test_one_cell_and_empty_runs_render(summary: dict[str, Any]) -> None:
+    for pitfall in summary["pitfalls"]:
+        pitfall["cells"] = {"clang-O2": pitfall["cells"]["clang-O2"]}
+    assert "Results on clang-O2" in report.render(summary, [])
+    lists = ("cells", "pitfalls", "flags", "left_out", "events")
+    empty: dict[str, Any] = {"v": 1, "run": None, **{name: [] for name in lists}}
+    assert "Nothing was measured." in report.render(empty, [])
+
+
+def test_repro_names_a_stored_sample(summary: dict[str, Any]) -> None:
+    text = report.render(summary, [])
+    assert "python3 -m harness repro growth/bad/gcc-O2/r01/timed" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (0.052, "0.052×"), (1.0, "1.00×"), (22.14, "22.1×"), (65536.0, "65,536×"),
+     (0.0, "0×"), (1e-7, "0.0000001×")],
+)
+def test_ratios_read_without_exponents(value: float | None, text: str) -> None:
+    assert ratio_text(value) == text
+
+
+def test_interval_names_its_unit_once() -> None:
+    assert interval_text("ns_per_op", 40.6, 41.2) == "40.6 to 41.2 ns"
+    assert interval_text("peak_rss_b", 1000 * 1024, 1100 * 1024) == "1000 KiB to 1.07 MiB"
+
+
+@pytest.mark.parametrize("value", [None, {}, {"median": None}, float("nan"), "x", True])
+def test_no_value_is_never_zero(value: object) -> None:
+    assert estimate(value).value is None and estimate(value).reason

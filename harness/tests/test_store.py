@@ -1,0 +1,107 @@
+"""What is measured is kept: cut lines, full disks, wrong files."""
+
+from __future__ import annotations
+
+import json
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import store
+from harness.fault import Fault, UsageFault
+from harness.project import Project
+
+LINE = {"kind": "sample", "sample": "a/b/c/r00/timed", "text": "x" * 100}
+
+
+@pytest.fixture
+def small_files() -> Iterator[int]:
+    """Files cannot grow beyond 1000 bytes: a full disk that needs no root."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, old[1]))
+    yield 1000
+    resource.setrlimit(resource.RLIMIT_FSIZE, old)
+
+
+def test_lines_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "run.jsonl"
+    with store.Store(path) as kept:
+        kept.append({"kind": "run", "run": "x"})
+        kept.append(LINE)
+    assert store.read(path) == [{"kind": "run", "run": "x"}, LINE]
+
+
+def test_cut_last_line_is_passed_over_and_taken_off(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    with store.Store(path) as kept:
+        kept.append(LINE)
+        kept.append({**LINE, "sample": "second"})
+    path.write_bytes(path.read_bytes()[:-20])
+    assert store.read(path) == [LINE]
+    with store.Store(path) as kept:
+        kept.append({**LINE, "sample": "third"})
+    assert [line["sample"] for line in store.read(path)] == ["a/b/c/r00/timed", "third"]
+
+
+def test_damage_in_the_middle_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text('{"kind":"run"}\n{"kind":\n{"kind":"run"}\n')
+    with pytest.raises(Fault, match=r"run.jsonl:2: not JSON"):
+        store.read(path)
+    path.write_text('{"kind":"run"}\n{"kind":"other"}\n')
+    with pytest.raises(Fault, match=r"run.jsonl:2: not a line of kind"):
+        store.read(path)
+
+
+def test_full_disk_keeps_what_was_stored(tmp_path: Path, small_files: int) -> None:
+    path = tmp_path / "run.jsonl"
+    with store.Store(path) as kept:
+        stored = 0
+        with pytest.raises(Fault, match="the disk is full. What was stored until now is kept"):
+            for _ in range(20):
+                kept.append(LINE)
+                stored += 1
+    assert 0 < stored < 20
+    assert store.read(path) == [LINE] * stored
+    assert path.read_bytes().endswith(b"\n")
+
+
+def test_device_without_space_is_a_clear_message() -> None:
+    with store.Store(Path("/dev/full")) as kept, pytest.raises(Fault, match="the disk is full"):
+        kept.append(LINE)
+
+
+def test_folder_that_cannot_be_made_is_a_clear_message(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Fault, match="OUT=dir"):
+        store.Store(tmp_path / "file" / "run.jsonl")
+
+
+def test_replacing_a_file_leaves_no_half_file(tmp_path: Path, small_files: int) -> None:
+    path = tmp_path / "latest" / "bench.json"
+    store.replace_json(path, {"v": 1})
+    with pytest.raises(Fault, match="cannot be written"):
+        store.replace_json(path, {"v": "x" * 5000})
+    assert json.loads(path.read_text()) == {"v": 1}
+    assert [p.name for p in path.parent.iterdir()] == ["bench.json"]
+
+
+def test_runs_are_found_by_name(tmp_path: Path) -> None:
+    project = Project(tmp_path, tmp_path / "out")
+    with pytest.raises(Fault, match="make bench"):
+        store.find(project, None)
+    for name in ("20260101-000000-bench-0001", "20260102-000000-bench-0002", "latest"):
+        (project.results / name).mkdir(parents=True)
+        (project.results / name / "run.jsonl").write_text("")
+    assert [p.name[:8] for p in store.runs(project)] == ["20260101", "20260102"]
+    assert store.find(project, None).parent.name == "latest"
+    assert store.find(project, "20260101-000000-bench-0001").parent.name.startswith("20260101")
+    with pytest.raises(UsageFault, match="no run 'other'"):
+        store.find(project, "other")
+
+
+def test_nan_is_never_stored(tmp_path: Path) -> None:
+    with store.Store(tmp_path / "run.jsonl") as kept, pytest.raises(ValueError):
+        kept.append({"kind": "sample", "x": float("nan")})
