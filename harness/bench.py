@@ -164,14 +164,15 @@ def specs_of(options: Options, chosen: Sequence[catalog.Pitfall], cells: matrix.
     available = set(built)
     keys = [k for k in plan.program_keys(chosen, cells.cells) if k in available]
     detect = [ProgramKey(p.id, v, c.name) for p, v, c in plan.detections(chosen, cells)]
-    specs = plan.rounds(keys, options, defaults) + plan.sweeps(keys, options, sweep)
-    specs += plan.single([k for k in detect if k in available], "detect", options, defaults)
+    roles = ["sweep"]
     if options.extras:
-        for role in ("observe", "startup", "perf"):
-            specs += plan.single(keys, role, options, defaults)
+        roles += ["observe", "startup", "perf"]
     if options.instructions:
-        specs += plan.single(keys, "instr", options, defaults)
-    return specs
+        roles.append("instr")
+    detectable = [k for k in detect if k in available]
+    return [*plan.rounds(keys, options, defaults),
+            *plan.singles(keys, roles, options, defaults, sweep),
+            *plan.singles(detectable, ["detect"], options, defaults, sweep)]
 
 
 def _store_builds(kept: store.Store, run_id: str, built: Sequence[Program | Failed],

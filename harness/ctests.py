@@ -38,7 +38,7 @@ SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined",
             "-fno-omit-frame-pointer")
 ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=0:detect_leaks=0:exitcode=99",
-    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:exitcode=99",
     "LC_ALL": "C",
     "CMOCKA_MESSAGE_OUTPUT": "STDOUT",
 }
@@ -153,7 +153,8 @@ class Runner:
             return ran
         ran = parse(done.stdout)
         failed = sum(state == "FAILED" for state in ran.states.values())
-        if done.returncode != 0 and done.returncode != failed:
+        unfinished = "RUN" in ran.states.values()
+        if unfinished or (done.returncode != 0 and done.returncode != failed):
             ran.ending = f"exit status {done.returncode}\n{done.stdout[-6000:]}"
         return ran
 

@@ -27,6 +27,7 @@ READ_LIMIT_B = 1 << 20  # of its output that is looked at
 RECORD_LIMIT_B = 16 << 20
 TIMELINE_POINTS = 4000
 MESSAGE_CHARACTERS = 2000
+STOPPED = "stopped by a signal to the harness"
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def _collect(job: Job, folder: Path) -> Run:
     message: str | None = None
     record: dict[str, Any] | None = None
     if result["stopped"]:
-        message = "stopped by a signal to the harness"
+        message = STOPPED
     elif result["timeout"]:
         message = f"still running after {job.timeout_s:g} s: killed"
     elif result["signal"]:

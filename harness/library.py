@@ -69,7 +69,11 @@ def build(project: Project, builder: Builder, cell: Cell) -> Library:
     objects = [str(f.result()) for f in plain]
     shared_objects = [str(f.result()) for f in shared]
     version = version_of(project)
-    folder = project.build / "library" / digest([*objects, *shared_objects, version])[:16]
+    soname = f"lib{NAME}.so.{version.split('.')[0]}"
+    link = ["-shared", "-pthread", f"-Wl,-soname,{soname}", "-Wl,-z,defs",
+            "-Wl,-z,start-stop-visibility=hidden"]
+    key = digest([*objects, *shared_objects, version, *link])[:16]
+    folder = project.build / "library" / key
     library = Library(folder, version)
     if folder.is_dir():
         return library
@@ -77,8 +81,8 @@ def build(project: Project, builder: Builder, cell: Cell) -> Library:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     _run(["ar", "crs", str(temporary / library.static.name), *objects])
-    _run([cell.command, "-shared", "-pthread", f"-Wl,-soname,{library.soname}", "-Wl,-z,defs",
-          "-o", str(temporary / library.shared.name), *shared_objects, "-lm", "-ldl"])
+    _run([cell.command, *link, "-o", str(temporary / library.shared.name), *shared_objects,
+          "-lm", "-ldl"])
     (temporary / library.soname).symlink_to(library.shared.name)
     (temporary / f"lib{NAME}.so").symlink_to(library.soname)
     try:

@@ -13,7 +13,6 @@ import shutil
 import statistics
 import subprocess
 import tempfile
-from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from harness import probes, samples
-from harness.build import Builder, Program
+from harness.build import Builder, Program, digest
 from harness.catalog import Pitfall
 from harness.fault import BuildFault
-from harness.launch import Job, Launcher, Run
+from harness.launch import STOPPED, Job, Launcher, Run
 from harness.plan import SWEEP_COUNT, ProgramKey, Spec, calibration_cell
 
 LINKS_AHEAD = 4
@@ -51,11 +50,6 @@ class Bench:
     def program(self, spec: Spec) -> Program:
         """The objects a sample is linked from."""
         return self.programs[ProgramKey(spec.pitfall, spec.variant, spec.cell)]
-
-
-def key_of(spec: Spec) -> ProgramKey:
-    """The program a sample runs."""
-    return ProgramKey(spec.pitfall, spec.variant, spec.cell)
 
 
 # ---- Calibration ---------------------------------------------------------------------------------
@@ -145,43 +139,70 @@ def _cpu(bench: Bench, pitfall: Pitfall) -> int | None:
 
 def run_all(bench: Bench, specs: Sequence[Spec], done: set[str],
             counts: Mapping[tuple[str, str], int], events: probes.Events, sink: Sink,
-            tick: Tick, log: Callable[[str], None] = lambda text: None) -> None:
+            tick: Tick) -> None:
     """Takes every sample that is not done yet, in order."""
     todo = [s for s in specs if s.id not in done and (s.pitfall, s.variant) in counts]
-    waiting: deque[tuple[Spec, Future[Path], Path]] = deque()
-    upcoming = iter(todo)
     with tempfile.TemporaryDirectory(dir=bench.builder.scratch) as folder:
-        pool = ThreadPoolExecutor(max_workers=1)
-
-        def prepare() -> None:
-            spec = next(upcoming, None)
-            if spec is not None:
-                path = Path(folder) / f"p{spec.seed:016x}"
-                waiting.append((spec, pool.submit(_link, bench, spec, path), path))
-
+        links = _Links(bench, todo, Path(folder))
         try:
-            for _ in range(LINKS_AHEAD):
-                prepare()
-            for index in range(len(todo)):
-                spec, linked, path = waiting.popleft()
+            for index, spec in enumerate(todo):
                 tick(index, len(todo), f"{spec.pitfall}.{spec.variant} {spec.cell} {spec.role}")
                 try:
-                    linked.result()
+                    path = links.take(index)
                     line = take(bench, spec, path, counts[spec.pitfall, spec.variant], events)
                 except BuildFault as fault:
                     line = samples.failed_line(bench.run_id, spec, str(fault))
-                path.unlink(missing_ok=True)
-                if line["status"]["message"] == "stopped by a signal to the harness":
+                links.done(index)
+                if line["status"]["message"] == STOPPED:
                     raise KeyboardInterrupt
                 sink(line)
-                prepare()
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            links.close()
 
 
-def _link(bench: Bench, spec: Spec, path: Path) -> Path:
-    bench.builder.link(bench.program(spec), spec.layout_seed, path)
-    return path
+class _Links:
+    """Links the programs of the next few samples ahead of time, and deletes them after use.
+
+    Samples that stand together and have the same program and layout share one link.
+    """
+
+    def __init__(self, bench: Bench, specs: Sequence[Spec], folder: Path) -> None:
+        self._bench = bench
+        self._specs = specs
+        self._folder = folder
+        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._ready: dict[Path, Future[None]] = {}
+        self._next = 0
+
+    def _path(self, index: int) -> Path:
+        spec = self._specs[index]
+        return self._folder / digest([spec.pitfall, spec.variant, spec.cell, str(spec.layout_seed)])
+
+    def _prepare(self, until: int) -> None:
+        while self._next < len(self._specs) and self._next <= until:
+            path, spec = self._path(self._next), self._specs[self._next]
+            if path not in self._ready:
+                self._ready[path] = self._pool.submit(
+                    self._bench.builder.link, self._bench.program(spec), spec.layout_seed, path)
+            self._next += 1
+
+    def take(self, index: int) -> Path:
+        """The linked program of a sample; BuildFault if it does not link."""
+        self._prepare(index + LINKS_AHEAD)
+        path = self._path(index)
+        self._ready[path].result()
+        return path
+
+    def done(self, index: int) -> None:
+        """The sample was taken: its program goes, unless one of the next samples needs it."""
+        path = self._path(index)
+        if all(self._path(i) != path for i in range(index + 1, self._next)):
+            del self._ready[path]
+            path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """No more links."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 def take(bench: Bench, spec: Spec, path: Path, count: int,

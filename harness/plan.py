@@ -81,8 +81,10 @@ def make_spec(key: ProgramKey, role: str, round_: int, position: int, run_seed: 
               middle: str | None = None) -> Spec:
     """A sample; its name carries the round, or what stands in for it."""
     name = f"{key.pitfall}/{key.variant}/{key.cell}/{middle or f'r{round_:02d}'}/{role}"
+    # Timed samples have a layout of their own each; the others of a program share one link.
+    source = name if role == "timed" else f"{key.pitfall}/{key.variant}/{key.cell}"
     return Spec(name, key.pitfall, key.variant, key.cell, role, round_, position,
-                seed_of(run_seed, name), n)
+                seed_of(run_seed, source), n)
 
 
 def rounds(keys: Sequence[ProgramKey], options: Options, defaults: Mapping[str, int]) -> list[Spec]:
@@ -98,21 +100,16 @@ def rounds(keys: Sequence[ProgramKey], options: Options, defaults: Mapping[str, 
     return result
 
 
-def single(keys: Sequence[ProgramKey], role: str, options: Options,
-           defaults: Mapping[str, int]) -> list[Spec]:
-    """One sample a program in a role."""
-    return [make_spec(key, role, 0, i, options.seed, defaults[key.pitfall])
-            for i, key in enumerate(keys)]
-
-
-def sweeps(keys: Sequence[ProgramKey], options: Options,
-           values: Mapping[str, Sequence[int]]) -> list[Spec]:
-    """Each program once with each value of its pitfall's sweep."""
-    return [
-        make_spec(key, "sweep", 0, i, options.seed, n, middle=f"n{n}")
-        for i, key in enumerate(keys)
-        for n in values[key.pitfall]
-    ]
+def singles(keys: Sequence[ProgramKey], roles: Sequence[str], options: Options,
+            defaults: Mapping[str, int], values: Mapping[str, Sequence[int]]) -> list[Spec]:
+    """One sample a program in each role; role sweep: one for each value of its pitfall's sweep."""
+    result = []
+    for position, key in enumerate(keys):
+        for role in roles:
+            points = values[key.pitfall] if role == "sweep" else (defaults[key.pitfall],)
+            result += [make_spec(key, role, 0, position, options.seed, n,
+                                 middle=f"n{n}" if role == "sweep" else None) for n in points]
+    return result
 
 
 def program_keys(pitfalls: Sequence[Pitfall], cells: Sequence[Cell]) -> list[ProgramKey]:

@@ -32,7 +32,8 @@ static struct {
     size_t keys_offset; /* of the key blocks' table in a thread's descriptor; 0: unknown */
 } roots SH_STATE;
 
-/* glibc's description of a structure's field, for debuggers: bits, number, offset. */
+/* glibc's description of a structure's field, for debuggers: bits, number, offset. An array may be
+   described as one field of all its bits. */
 extern const uint32_t _thread_db_pthread_specific[3] __attribute__((weak));
 
 void
@@ -41,7 +42,7 @@ roots_init(void)
     const uint32_t *field = _thread_db_pthread_specific;
     if (field == NULL)
         field = dlsym(RTLD_DEFAULT, "_thread_db_pthread_specific");
-    if (field != NULL && field[0] == 8 * sizeof(void *) && field[1] == KEY_BLOCKS)
+    if (field != NULL && field[0] * field[1] == 8 * sizeof(void *) * KEY_BLOCKS)
         roots.keys_offset = field[2];
 }
 

@@ -14,6 +14,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -93,6 +94,20 @@ count_alive(const uintptr_t *hidden, size_t n)
     for (size_t i = 0; i < n; i++)
         alive += is_alive(hidden[i]);
     return alive;
+}
+
+#define FRESH_OBJECT_B 500
+
+/* An object at an address that no earlier one had, so that no stale word can stand for it. */
+static NOINLINE void *
+fresh_object(void)
+{
+    static void *spacers[1000];
+    static size_t n;
+    if (n == COUNT_OF(spacers))
+        abort();
+    spacers[n++] = sh_alloc(FRESH_OBJECT_B);
+    return sh_alloc(FRESH_OBJECT_B);
 }
 
 /* Overwrites the part of the stack that earlier calls have used. Red zones would leave holes. */

@@ -32,7 +32,7 @@ static void
 make_hidden(void *unused)
 {
     (void)unused;
-    hidden = hide(sh_alloc(500));
+    hidden = hide(fresh_object());
 }
 
 static void

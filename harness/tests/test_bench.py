@@ -24,7 +24,7 @@ from harness.sheet import Sheet
 from harness.summary import summarise
 from harness.tests import tiny
 
-CRASHES = tiny.BAD.replace('#include', '#define TINY_BEFORE raise(11);\n#include <signal.h>\n#include')
+CRASHES = "#include <signal.h>\n#define TINY_BEFORE raise(11);\n" + tiny.BAD
 HANGS = "#define TINY_BEFORE for (;;) pause();\n" + tiny.BAD
 SPEAKS_NONSENSE = ("#define TINY_BEFORE { dprintf(3, \"{nonsense\\n\"); return 0; }\n" + tiny.BAD)
 

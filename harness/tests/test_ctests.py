@@ -81,7 +81,7 @@ def test_sanitizer_report_is_a_failure(tiny_project: Project) -> None:
     text = collect(tiny_project).stdout
     assert "test_dies[native] PASSED" in text
     assert "test_dies[asan] FAILED" in text
-    assert "heap-buffer-overflow" in text
+    assert "insufficient space" in text or "heap-buffer-overflow" in text
 
 
 def test_valgrind_report_is_a_failure(tiny_project: Project) -> None:

@@ -21,7 +21,7 @@ LAYERS = (
     ("report_view", "charts"),
     ("table", "report_tables", "report"),
     ("progress", "bench", "show", "library", "new_pitfall", "lint"),
-    ("repro", "ctests"),
+    ("repro", "ctests", "reference"),
     ("cli",),
     ("__main__",),
 )

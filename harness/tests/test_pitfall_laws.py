@@ -65,9 +65,9 @@ def test_law_holds(rows: dict[str, dict[str, Any]], name: str) -> None:
     assert row["verdict"] == "held", row["reason"]
 
 
-@pytest.mark.parametrize("cell", [cell for cell, _ in LEFT_OUT])
-def test_cell_is_left_out(cell: str) -> None:
-    pytest.skip(dict(LEFT_OUT)[cell])
+def test_every_cell_of_the_matrix_is_there() -> None:
+    if LEFT_OUT:
+        pytest.skip("; ".join(f"{cell}: {reason}" for cell, reason in LEFT_OUT))
 
 
 def test_stored_lines_follow_the_schema(measured: dict[str, Any]) -> None:
