@@ -17,25 +17,50 @@
 #include <sys/signalfd.h>
 #include <threads.h>
 
-/* The C library's function of that name. Looked up each time but for the hot ones: a wait is long. */
+/* The C library's functions of these names, looked up once at the start: dlsym takes the loader's
+   lock, which a signal handler or the child of a fork may find held. */
+#define TAKEN_OVER(X)                                                                              \
+    X(pthread_tryjoin_np)                                                                          \
+    X(pthread_timedjoin_np)                                                                        \
+    X(pthread_clockjoin_np)                                                                        \
+    X(sigaction)                                                                                   \
+    X(signal)                                                                                      \
+    X(sigsuspend)                                                                                  \
+    X(sigwait)                                                                                     \
+    X(sigwaitinfo)                                                                                 \
+    X(sigtimedwait)                                                                                \
+    X(signalfd)                                                                                    \
+    X(ppoll)                                                                                       \
+    X(pselect)                                                                                     \
+    X(epoll_pwait)                                                                                 \
+    X(epoll_pwait2)
+
+#define MEMBER(name) __typeof__(&(name)) real_##name;
+static struct {
+    TAKEN_OVER(MEMBER)
+} real SH_STATE;
+
 static void *
-real(const char *name)
+look_up(const char *name)
 {
     void *function = dlsym(RTLD_NEXT, name);
     sh_require(function != NULL, "the C library has no %s", name);
     return function;
 }
 
-#define REAL(function) ((__typeof__(&(function)))real(#function))
+/* Found at the first call where that comes before the library's start. */
+#define REAL(name) (*(real.real_##name != NULL ? real.real_##name : (__typeof__(&(name)))look_up(#name)))
+#define FIND(name) real.real_##name = (__typeof__(&(name)))look_up(#name);
 
 void
 threads_real_init(struct threads_real *r)
 {
-    r->create = REAL(pthread_create);
-    r->join = REAL(pthread_join);
-    r->detach = REAL(pthread_detach);
-    r->exit = (threads_exit_function)real("pthread_exit");
-    r->set_mask = REAL(pthread_sigmask);
+    r->create = (threads_create_function)look_up("pthread_create");
+    r->join = (threads_join_function)look_up("pthread_join");
+    r->detach = (threads_detach_function)look_up("pthread_detach");
+    r->exit = (threads_exit_function)look_up("pthread_exit");
+    r->set_mask = (threads_mask_function)look_up("pthread_sigmask");
+    TAKEN_OVER(FIND)
 }
 
 /* ---- Threads ---- */
@@ -81,13 +106,19 @@ pthread_tryjoin_np(pthread_t thread, void **result)
 }
 
 SH_API int
-pthread_timedjoin_np(pthread_t thread, void **result, const struct timespec *end)
+pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock, const struct timespec *end)
 {
     struct thread *t = threads_find(thread);
-    int error = REAL(pthread_timedjoin_np)(thread, result, end);
+    int error = REAL(pthread_clockjoin_np)(thread, result, clock, end);
     if (error == 0)
         threads_forget(t);
     return error;
+}
+
+SH_API int
+pthread_timedjoin_np(pthread_t thread, void **result, const struct timespec *end)
+{
+    return pthread_clockjoin_np(thread, result, CLOCK_REALTIME, end);
 }
 
 SH_API int
@@ -201,14 +232,36 @@ epoll_pwait(int fd, struct epoll_event *events, int max, int timeout_ms, const s
                              threads_without_stop_signal(set, &allowed));
 }
 
+SH_API int
+epoll_pwait2(int fd, struct epoll_event *events, int max, const struct timespec *timeout,
+             const sigset_t *set)
+{
+    sigset_t allowed;
+    return REAL(epoll_pwait2)(fd, events, max, timeout, threads_without_stop_signal(set, &allowed));
+}
+
 /* The stop signal's own handler stays: EINVAL, as for SIGKILL. world_init() comes through here too,
-   before the signal has a number. */
+   before the handler is installed. No other handler runs with the stop signal blocked. */
 SH_API int
 sigaction(int signal, const struct sigaction *action, struct sigaction *old)
 {
-    if (action != NULL && signal == world.signal && world.handler_installed) {
+    if (action == NULL || !world.handler_installed)
+        return REAL(sigaction)(signal, action, old);
+    if (signal == world.signal) {
         errno = EINVAL;
         return -1;
     }
-    return REAL(sigaction)(signal, action, old);
+    struct sigaction allowed = *action;
+    sigdelset(&allowed.sa_mask, world.signal);
+    return REAL(sigaction)(signal, &allowed, old);
+}
+
+SH_API sighandler_t
+signal(int number, sighandler_t handler)
+{
+    if (number == world.signal && world.handler_installed) {
+        errno = EINVAL;
+        return SIG_ERR;
+    }
+    return REAL(signal)(number, handler);
 }

@@ -53,6 +53,17 @@ die_of_zombie(uintptr_t holder, uintptr_t at, uintptr_t address)
              (void *)holder, (size_t)(at - holder), (void *)address);
 }
 
+/* The address just past an object's end is no zombie: a C program may keep it. It keeps nothing. */
+static bool
+is_end_of_object(uintptr_t address)
+{
+    const struct span *s = pageheap_span_of(address - 1);
+    if (s == NULL)
+        return false;
+    uint32_t index = span_index(s, address - 1);
+    return span_is_allocated(s, index) && span_slot(s, index) + s->elem_b == address;
+}
+
 static void
 mark_exact(struct marker *m, uintptr_t holder, uintptr_t at)
 {
@@ -60,12 +71,11 @@ mark_exact(struct marker *m, uintptr_t holder, uintptr_t at)
     if (address - pageheap.base >= atomic_load_explicit(&pageheap.used_b, memory_order_relaxed))
         return;
     struct span *s = pageheap_span_of(address);
-    if (s == NULL)
+    uint32_t index = s == NULL ? 0 : span_index(s, address);
+    if (likely(s != NULL && span_is_allocated(s, index)))
+        mark_slot(m, s, index);
+    else if (!is_end_of_object(address))
         die_of_zombie(holder, at, address);
-    uint32_t index = span_index(s, address);
-    if (!span_is_allocated(s, index))
-        die_of_zombie(holder, at, address);
-    mark_slot(m, s, index);
 }
 
 static void

@@ -13,13 +13,14 @@
 #include "heap/os.h"
 
 #include <dlfcn.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define KEY_BLOCKS 32                         /* of 32 keys each, in glibc */
 #define KEY_BLOCK_B (32 * 2 * sizeof(void *)) /* sequence number and value */
+#define MAX_DTV_ENTRIES 65536
 #define TLS_UNALLOCATED (~(uintptr_t)0)
-#define PROBE_B ((size_t)64 << 10)
 
 struct registered {
     struct range range;
@@ -70,12 +71,10 @@ mark_variables(struct marker *m, uintptr_t start, uintptr_t end)
 static uintptr_t
 lowest_mapped(const struct thread *t)
 {
-    unsigned char in_core[PROBE_B / 4096];
-    uintptr_t low = t->stack_high & ~(uintptr_t)(PROBE_B - 1);
-    if (mincore((void *)low, 4096, in_core) != 0)
-        return t->stack_high & ~(uintptr_t)4095;
-    while (low - PROBE_B >= t->stack_low && mincore((void *)(low - PROBE_B), PROBE_B, in_core) == 0)
-        low -= PROBE_B;
+    unsigned char in_core[1];
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), low = t->stack_high & ~(page - 1);
+    while (low - page >= t->stack_low && mincore((void *)(low - page), page, in_core) == 0)
+        low -= page;
     return low;
 }
 
@@ -113,6 +112,18 @@ dtv_of(const struct thread *t)
 #endif
 }
 
+/* A number that a library gave back by dlclose may belong to another one now, of which this thread
+   has no block yet: then the block is the old one, and no larger than malloc made it. */
+static size_t
+block_size(const struct dtv_entry *entry, const struct tls_module *module)
+{
+    if (entry->to_free == 0)
+        return module->size;
+    size_t usable = malloc_usable_size((void *)entry->to_free);
+    size_t before = entry->block - entry->to_free;
+    return before < usable ? size_min(module->size, usable - before) : 0;
+}
+
 static size_t
 mark_thread_local(struct marker *m, const struct thread *t)
 {
@@ -120,13 +131,15 @@ mark_thread_local(struct marker *m, const struct thread *t)
     if (dtv == NULL)
         return 0;
     size_t entries = dtv[-1].block, n = 0;
+    if (entries > MAX_DTV_ENTRIES) /* stopped while the loader replaces the vector */
+        return 0;
     for (size_t i = 0; i < segments.ntls; i++) {
         const struct tls_module *module = &segments.tls[i];
         if (module->id > entries)
             continue;
         uintptr_t block = dtv[module->id].block;
         if (block != 0 && block != TLS_UNALLOCATED && !inside_scanned_stack(t, block))
-            n += mark_variables(m, block, block + module->size);
+            n += mark_variables(m, block, block + block_size(&dtv[module->id], module));
     }
     return n;
 }

@@ -71,8 +71,12 @@ world_remove_thread(struct thread *t)
     meta_free(t, sizeof *t);
 }
 
-static void
-find_own_stack(struct thread *t)
+/* The main thread's stack grows below what its limit says today, if the limit is raised later; the
+   kernel keeps at least this gap free of other mappings. */
+#define MAIN_STACK_GAP_B ((size_t)128 << 20)
+
+static struct range
+find_own_stack(const struct thread *t)
 {
     pthread_attr_t attr;
     void *low = NULL;
@@ -81,19 +85,37 @@ find_own_stack(struct thread *t)
                (int)t->tid);
     pthread_attr_getstack(&attr, &low, &size);
     pthread_attr_destroy(&attr);
-    t->stack_high = (uintptr_t)low + size;
-    t->stack_low = (uintptr_t)low;
+    uintptr_t high = (uintptr_t)low + size;
+    if (t->tid == getpid() && size < MAIN_STACK_GAP_B)
+        return (struct range){high - MAIN_STACK_GAP_B, high};
+    return (struct range){(uintptr_t)low, high};
+}
+
+/* The signal may be blocked by inheritance: over exec, from the creating thread, by an attribute. */
+static void
+unblock_stop_signal(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, world.signal);
+    threads_real.set_mask(SIG_UNBLOCK, &set, NULL);
 }
 
 void
 world_adopt_self(struct thread *t)
 {
     t->tid = (pid_t)syscall(SYS_gettid);
-    t->thread_pointer = (uintptr_t)__builtin_thread_pointer();
-    find_own_stack(t);
+    struct range stack = find_own_stack(t);
     pthread_setspecific(leave_key, t);
-    cache_self = &t->cache;
+    lock_take(&world.lock); /* a collection sees all of this or nothing */
+    t->stack_low = stack.start;
+    t->stack_high = stack.end;
+    t->sp = (uintptr_t)__builtin_frame_address(0);
+    t->thread_pointer = (uintptr_t)__builtin_thread_pointer();
     t->life = LIFE_ATTACHED;
+    lock_drop(&world.lock);
+    cache_self = &t->cache;
+    unblock_stop_signal();
     world_leave_safe(t);
 }
 
@@ -144,6 +166,11 @@ static _Thread_local int leave_rounds __attribute__((tls_model("initial-exec")))
 static void
 on_thread_end(void *arg)
 {
+    struct thread *t = arg;
+    if (t->blocking_depth > 0) { /* cancelled inside a blocking region */
+        t->blocking_depth = 0;
+        world_leave_safe(t);
+    }
     if (++leave_rounds < PTHREAD_DESTRUCTOR_ITERATIONS)
         pthread_setspecific(leave_key, arg);
     else
@@ -251,11 +278,21 @@ struct join {
     int error;
 };
 
+/* A thread cancelled while it waits runs its clean-up handlers as a running thread. */
+static void
+end_cancelled_wait(void *arg)
+{
+    (void)arg;
+    world_leave_safe(thread_self());
+}
+
 static void
 wait_for_thread(void *arg)
 {
     struct join *j = arg;
+    pthread_cleanup_push(end_cancelled_wait, NULL);
     j->error = j->join(j->thread, j->result);
+    pthread_cleanup_pop(0);
 }
 
 /* The record is looked up first: once joined, the handle may belong to another thread. */

@@ -13,6 +13,7 @@ typedef int (*threads_create_function)(pthread_t *, const pthread_attr_t *, void
 typedef int (*threads_join_function)(pthread_t, void **);
 typedef int (*threads_detach_function)(pthread_t);
 typedef void (*threads_exit_function)(void *);
+typedef int (*threads_mask_function)(int, const sigset_t *, sigset_t *);
 
 /* The C library's own functions. Set by the interposer where ours took their names. */
 struct threads_real {
@@ -20,7 +21,7 @@ struct threads_real {
     threads_join_function join;
     threads_detach_function detach;
     threads_exit_function exit; /* does not return */
-    int (*set_mask)(int, const sigset_t *, sigset_t *);
+    threads_mask_function set_mask;
 };
 extern struct threads_real threads_real;
 /** Finds them. In threads_real.c (static library) or interpose.c (shared). */

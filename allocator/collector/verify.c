@@ -27,14 +27,10 @@ static void
 check_span(struct walk *w, const struct span *s)
 {
     uint32_t generation = atomic_load(&heap_sweepgen), own = atomic_load(&s->sweepgen);
-    uint32_t words = span_bit_words(s->nelems), freed = 0;
-    _Atomic uint64_t *freed_bits = atomic_load(&s->freed_bits);
-    for (uint32_t i = 0; freed_bits != NULL && i < words; i++)
-        freed += (uint32_t)__builtin_popcountll(freed_bits[i]);
     expect(w, s->state != SPAN_UNUSED, "a page leads to an unused span");
     expect(w, own == generation || own == generation - 2, "a span is being swept in a stop");
     expect(w, s->cached || s->list != NULL, "a span is in no list and no cache");
-    expect(w, freed == atomic_load(&s->freed_count), "a span's freed slots are miscounted");
+    expect(w, span_count_freed(s) <= s->alloc_count, "more slots are freed than in use");
     expect(w, count_typed_layout(s), "a typed span has no layout");
     if (s->class != 0)
         expect(w, s->alloc_count == s->nelems - span_free_ahead(s), "a span's slots are miscounted");

@@ -247,11 +247,11 @@ status_line(pid_t tid, const char *name, char *out, size_t out_size)
     char path[64], text[2048];
     snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)tid);
     out[0] = '\0';
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    long fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC); /* no cancellation points */
     if (fd < 0)
         return;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
+    long n = syscall(SYS_read, fd, text, sizeof text - 1);
+    syscall(SYS_close, fd);
     text[n > 0 ? n : 0] = '\0';
     const char *line = strstr(text, name);
     if (line == NULL)

@@ -62,27 +62,43 @@ find_in_cached(struct cache *c, unsigned row)
     return false;
 }
 
+/* A slow section although only this thread's span changes: fork must not see it half changed. */
+static bool
+next_word_has_slot(struct cache *c, unsigned row)
+{
+    struct span *s = c->spans[row];
+    if (s == &cache_empty_span)
+        return false;
+    cache_slow_enter(c);
+    bool found = span_next_cache(s);
+    cache_slow_leave(c);
+    return found;
+}
+
 bool
 cache_refill(struct cache *c, unsigned row)
 {
-    struct span *s = c->spans[row];
-    if (s != &cache_empty_span && span_next_cache(s))
+    if (next_word_has_slot(c, row))
         return true;
     hook_allocation_point(c, class_size_b[row_class(row)]);
     for (;;) {
         cache_slow_enter(c);
         bool ready = find_in_cached(c, row);
         struct span *fresh = ready ? NULL : central_take(c, row);
-        if (fresh != NULL && span_next_cache(fresh)) {
-            c->spans[row] = fresh;
-            ready = true;
+        if (fresh != NULL) {
+            ready = span_next_cache(fresh);
+            if (ready)
+                c->spans[row] = fresh;
+            else
+                central_put(c, fresh);
         }
         cache_slow_leave(c);
         if (ready)
             return true;
-        if (!atomic_load(&c->stop_pending))
+        if (atomic_load(&c->stop_pending))
+            hook_stop_here(c);
+        else if (fresh == NULL)
             return false;
-        hook_stop_here(c);
     }
 }
 

@@ -43,7 +43,7 @@ acquire(struct span *s)
 static bool
 has_free_slot(const struct span *s)
 {
-    return span_free_ahead(s) > 0 || atomic_load(&s->freed_count) > 0;
+    return span_free_ahead(s) > 0 || span_count_freed(s) > 0;
 }
 
 /* Takes a span out of the central's reach: charges its free slots to the live heap. */
@@ -192,7 +192,7 @@ central_note_free(struct span *s)
     lock_take(&central->lock);
     unsigned side = swept_side();
     if (!s->cached && (s->list == &central->full[side] || s->list == &central->partial[side])) {
-        empty = atomic_load(&s->freed_count) == s->alloc_count;
+        empty = span_count_freed(s) == s->alloc_count;
         if (empty || s->list == &central->full[side]) {
             span_list_remove(s);
             if (!empty)

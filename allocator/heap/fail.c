@@ -1,11 +1,11 @@
 /* Messages from places where no lock may be taken and nothing allocated: one write(2) each. */
 #include "heap/base.h"
+#include "heap/os.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define MESSAGE_MAX_B 512
 
@@ -18,8 +18,7 @@ write_message(const char *prefix, const char *format, va_list args)
     size_t length = (size_t)head + (body > 0 ? (size_t)body : 0);
     length = size_min(length, sizeof line - 2);
     line[length++] = '\n';
-    ssize_t written = write(STDERR_FILENO, line, length);
-    (void)written; /* there is nowhere left to say that stderr is closed */
+    os_write_error(line, length);
 }
 
 void

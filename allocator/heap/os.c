@@ -84,6 +84,12 @@ os_processors(void)
 }
 
 void
+os_write_error(const char *text, size_t length)
+{
+    syscall(SYS_write, STDERR_FILENO, text, length);
+}
+
+void
 os_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns)
 {
     struct timespec limit = {(time_t)(timeout_ns / 1000000000u), (long)(timeout_ns % 1000000000u)};

@@ -21,6 +21,9 @@ uint64_t os_now_ns(void);     /**< CLOCK_MONOTONIC */
 uint64_t os_cpu_ns(void);     /**< CPU time of this thread */
 unsigned os_processors(void); /**< that this process may use; at least 1 */
 
+/** Writes to standard error; no cancellation point, unlike write(). */
+void os_write_error(const char *text, size_t length);
+
 /** Waits while *word == value (spurious returns happen). timeout_ns 0: for ever. */
 void os_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns);
 void os_futex_wake_all(_Atomic uint32_t *word);

@@ -26,26 +26,49 @@ reserve_aligned(size_t size)
     return base;
 }
 
+/* The range and the tables over it, or nothing. */
+static bool
+reserve(size_t size)
+{
+    size_t npages = size / PAGE_B;
+    uintptr_t base = reserve_aligned(size);
+    if (base == 0)
+        return false;
+    pageheap.base = base;
+    pageheap.reserved_b = size;
+    pageheap.page_span = os_map_sparse(npages * sizeof(struct span *));
+    if (pageheap.page_span != NULL && pages_init(&pageheap.pages, npages))
+        return true;
+    if (pageheap.page_span != NULL) {
+        pages_discard(&pageheap.pages);
+        os_unreserve((void *)pageheap.page_span, npages * sizeof(struct span *));
+    }
+    os_unreserve((void *)base, size);
+    return false;
+}
+
+static size_t
+half(size_t size)
+{
+    return size / 2 / ARENA_B * ARENA_B;
+}
+
+/* Where address space is short, half of what could be had is left to the rest of the program. */
 bool
 pageheap_init(size_t reserve_b)
 {
-    size_t size = round_up(reserve_b == 0 ? RESERVE_DEFAULT_B : reserve_b, ARENA_B);
-    bool halved = false;
-    for (; size >= ARENA_B; size = size / 2 / ARENA_B * ARENA_B, halved = true) {
-        /* Where address space is short, leave half of it to the rest of the program. */
-        size_t attempt = halved && size >= 2 * ARENA_B ? size / 2 / ARENA_B * ARENA_B : size;
-        uintptr_t base = reserve_aligned(size);
-        if (base == 0)
-            continue;
-        if (attempt < size)
-            os_unreserve((void *)(base + attempt), size - attempt);
-        pageheap.base = base;
-        pageheap.reserved_b = attempt;
-        size_t npages = attempt / PAGE_B;
-        pageheap.page_span = os_map_sparse(npages * sizeof(struct span *));
-        return pageheap.page_span != NULL && pages_init(&pageheap.pages, npages);
+    size_t wanted = round_up(reserve_b == 0 ? RESERVE_DEFAULT_B : reserve_b, ARENA_B), size = wanted;
+    while (size >= ARENA_B && !reserve(size))
+        size = half(size);
+    if (size < ARENA_B)
+        return false;
+    if (size < wanted && half(size) >= ARENA_B) {
+        pages_discard(&pageheap.pages);
+        os_unreserve((void *)pageheap.page_span, size / PAGE_B * sizeof(struct span *));
+        os_unreserve((void *)pageheap.base, size);
+        return reserve(half(size));
     }
-    return false;
+    return true;
 }
 
 /* Commits arenas for at least npages more pages. The lock is held. */
@@ -53,7 +76,8 @@ static bool
 grow(size_t npages)
 {
     size_t used = atomic_load(&pageheap.used_b);
-    size_t size = round_up(npages * PAGE_B, ARENA_B);
+    size_t joined = pages_free_before(&pageheap.pages, used / PAGE_B); /* what is free at the top counts */
+    size_t size = round_up((npages - size_min(joined, npages - 1)) * PAGE_B, ARENA_B);
     if (size > pageheap.reserved_b - used || !os_commit((void *)(pageheap.base + used), size))
         return false;
     pages_add(&pageheap.pages, used / PAGE_B, size / PAGE_B);

@@ -33,6 +33,22 @@ unpack(uint64_t summary)
     return (struct runs){summary & mask, summary >> RUN_BITS & mask, summary >> (2 * RUN_BITS) & mask};
 }
 
+static void
+unmap(void *table, size_t size)
+{
+    if (table != NULL)
+        os_unreserve(table, round_up(size, PAGE_B));
+}
+
+void
+pages_discard(struct pages *p)
+{
+    unmap(p->free, p->nchunks * CHUNK_PAGES / 8);
+    unmap(p->scavenged, p->nchunks * CHUNK_PAGES / 8);
+    for (unsigned level = 0; level < LEVELS; level++)
+        unmap(p->summary[level], p->nodes[level] * sizeof(uint64_t));
+}
+
 bool
 pages_init(struct pages *p, size_t npages)
 {
@@ -253,4 +269,13 @@ pages_find_unscavenged(const struct pages *p, size_t below, size_t max, size_t *
         return true;
     }
     return false;
+}
+
+size_t
+pages_free_before(const struct pages *p, size_t end)
+{
+    size_t n = 0;
+    while (n < end && (p->free[(end - n - 1) / 64] >> ((end - n - 1) % 64) & 1) != 0)
+        n++;
+    return n;
 }

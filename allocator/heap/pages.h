@@ -32,6 +32,8 @@ struct pages {
 
 /** Tables for npages pages (a multiple of CHUNK_PAGES), none free. False: no memory. */
 bool pages_init(struct pages *p, size_t npages);
+/** Gives the tables back, also those of a pages_init() that failed. */
+void pages_discard(struct pages *p);
 /** Adds pages that have no memory behind them yet. */
 void pages_add(struct pages *p, size_t first, size_t n);
 /**
@@ -43,6 +45,8 @@ bool pages_alloc(struct pages *p, size_t n, size_t *first, size_t *fresh);
 void pages_free(struct pages *p, size_t first, size_t n);
 /** The highest run of at most max free pages that have memory, below page `below`. False: none. */
 bool pages_find_unscavenged(const struct pages *p, size_t below, size_t max, size_t *first, size_t *n);
+/** Length of the run of free pages that ends just before page `end`. */
+size_t pages_free_before(const struct pages *p, size_t end);
 /** Takes given pages, all free. Returns how many of them had no memory behind them. */
 size_t pages_take(struct pages *p, size_t first, size_t n);
 

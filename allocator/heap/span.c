@@ -70,8 +70,8 @@ span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum s
     s->elem_b = class == 0 ? npages * PAGE_B : class_size_b[class];
     s->nelems = class == 0 ? 1 : (uint32_t)(npages * PAGE_B / s->elem_b);
     s->magic = class == 0 ? 0 : sizeclass_magic((uint32_t)s->elem_b);
-    s->alloc_count = s->alloc_count_cached = s->cached = 0;
-    atomic_store(&s->freed_count, 0);
+    s->alloc_count = s->alloc_count_cached = 0;
+    atomic_store(&s->cached, 0);
     atomic_store(&s->freed_bits, NULL);
     s->alloc_bits = meta_alloc(2 * bits_b(s->nelems));
     if (s->alloc_bits == NULL)
@@ -155,6 +155,23 @@ span_is_allocated(const struct span *s, uint32_t index)
     return freed == NULL || (freed[index / 64] >> (index % 64) & 1) == 0;
 }
 
+static uint64_t
+freed_word(const struct span *s, uint32_t w)
+{
+    _Atomic uint64_t *freed = atomic_load(&s->freed_bits);
+    return freed == NULL ? 0 : atomic_load(&freed[w]);
+}
+
+/* Counted from the bits: a counter beside them would be late or early, seen from another thread. */
+uint32_t
+span_count_freed(const struct span *s)
+{
+    uint32_t n = 0;
+    for (uint32_t w = 0; w < span_bit_words(s->nelems); w++)
+        n += (uint32_t)__builtin_popcountll(freed_word(s, w));
+    return n;
+}
+
 static _Atomic uint64_t *
 freed_bits_of(struct span *s)
 {
@@ -174,10 +191,8 @@ span_record_free(struct span *s, uint32_t index)
 {
     _Atomic uint64_t *bits = freed_bits_of(s);
     uint64_t bit = UINT64_C(1) << (index % 64);
-    if (atomic_fetch_or(&bits[index / 64], bit) & bit)
-        return false;
-    atomic_fetch_add(&s->freed_count, 1);
-    return true;
+    /* From here on the span may be emptied and its record reused by others. */
+    return (atomic_fetch_or(&bits[index / 64], bit) & bit) == 0;
 }
 
 /*
@@ -189,7 +204,7 @@ uint32_t
 span_reclaim_freed(struct span *s)
 {
     _Atomic uint64_t *freed = atomic_load(&s->freed_bits);
-    if (freed == NULL || atomic_load(&s->freed_count) == 0)
+    if (span_count_freed(s) == 0)
         return 0;
     uint32_t base_word = s->cache_base / 64;
     for (uint32_t w = 0; w < base_word; w++)
@@ -205,7 +220,6 @@ span_reclaim_freed(struct span *s)
         s->alloc_bits[w] &= ~bits;
         n += (uint32_t)__builtin_popcountll(bits);
     }
-    atomic_fetch_sub(&s->freed_count, n);
     s->alloc_count -= n;
     s->alloc_count_cached -= n;
     s->needzero = 1;
@@ -213,12 +227,6 @@ span_reclaim_freed(struct span *s)
     return n;
 }
 
-static uint64_t
-freed_word(const struct span *s, uint32_t w)
-{
-    _Atomic uint64_t *freed = atomic_load(&s->freed_bits);
-    return freed == NULL ? 0 : freed[w];
-}
 
 uint32_t
 span_count_marked(const struct span *s)
@@ -244,8 +252,6 @@ span_commit_sweep(struct span *s, uint32_t *marked_but_freed)
         live += (uint32_t)__builtin_popcountll(s->mark_bits[w]);
         s->alloc_bits[w] = 0;
     }
-    if (returned > 0)
-        atomic_fetch_sub(&s->freed_count, returned);
     uint64_t *cleared = s->alloc_bits;
     s->alloc_bits = s->mark_bits;
     s->mark_bits = cleared;

@@ -72,11 +72,10 @@ struct span {
     uint32_t cache_base;
     uint32_t alloc_count;        /* slots in use */
     uint32_t alloc_count_cached; /* the same when it entered a thread cache */
-    uint32_t cached;             /* in some thread's cache */
+    _Atomic uint32_t cached;     /* in some thread's cache */
     size_t npages;
 
     _Atomic uint32_t sweepgen;
-    _Atomic uint32_t freed_count;           /* bits set in freed_bits */
     _Atomic(_Atomic uint64_t *) freed_bits; /* sh_free; NULL until the first */
 
     /* Membership of a central list. */
@@ -156,6 +155,8 @@ uint32_t span_reclaim_freed(struct span *s);
  */
 uint32_t span_commit_sweep(struct span *s, uint32_t *marked_but_freed);
 
+/** Slots that sh_free gave back and that are not yet allocatable. */
+uint32_t span_count_freed(const struct span *s);
 /** Marked slots that were not freed meanwhile. */
 uint32_t span_count_marked(const struct span *s);
 

@@ -15,7 +15,9 @@
  * objects it does not (as in Go).
  *
  * Threads: each thread that touches the heap must be attached (see "Threads" below).
- * Signals: one signal stops threads (SH_SIGNAL, default SIGPWR). See allocator/README.md.
+ * Signals: one signal stops threads (SH_SIGNAL, default SIGPWR). A signal handler may hold pointers, on
+ *          its alternate stack too, but must not call the library. Stacks switched by hand
+ *          (swapcontext) are not known. See allocator/README.md.
  * Errors:  a user's mistake that would corrupt the heap ends the program with one line on stderr,
  *          "spanheap: fatal: ...", and SIGABRT. Nothing returns half-done.
  *
@@ -198,7 +200,8 @@ SH_API size_t sh_release_memory(void);
  * The main thread is attached. With the shared library every thread made by pthread_create or
  * thrd_create is attached from its creation on. With the static one, make threads by
  * sh_thread_create; a thread made elsewhere calls sh_thread_attach() before it touches the heap.
- * A heap call from an unknown thread is fatal.
+ * A heap call from an unknown thread is fatal. At a thread's end the heap can be used in destructors of
+ * pthread keys up to the last but one of their PTHREAD_DESTRUCTOR_ITERATIONS rounds.
  */
 
 /** pthread_create; arg is kept alive for the new thread, and the result until it is joined. */
@@ -222,6 +225,7 @@ SH_API void sh_thread_leave(void);
  * Between begin and end the thread counts as stopped, so a blocking system call delays no
  * collection and is not interrupted by the stop signal. It must not touch the heap in between;
  * an object that the system call uses must be held elsewhere (SH_KEEP_ALIVE after the end). Nests.
+ * Where the thread may be cancelled in between, a clean-up handler calls sh_blocking_end() first.
  */
 SH_API void sh_blocking_begin(void);
 SH_API void sh_blocking_end(void);

@@ -11,7 +11,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define LINE_MAX_B 512
 
@@ -82,6 +81,5 @@ observe_print_trace(const struct cycle_record *r)
 {
     char line[LINE_MAX_B];
     size_t n = observe_format_trace(r, line, sizeof line);
-    ssize_t written = write(STDERR_FILENO, line, n);
-    (void)written;
+    os_write_error(line, n);
 }

@@ -1,0 +1,166 @@
+/* Deferred calls: order, size of a record, what a scope holds. */
+#include "check.h"
+
+#include "heap/sizeclass.h"
+
+#include <spanheap/defer.h>
+
+static size_t order[100], calls;
+
+static void
+note(void *arg)
+{
+    order[calls++] = (size_t)(uintptr_t)arg;
+}
+
+static void
+test_calls_run_newest_first(void **state)
+{
+    (void)state;
+    struct sh_defer_scope scope = {0};
+    calls = 0;
+    for (uintptr_t i = 1; i <= 50; i++)
+        sh_defer(&scope, note, (void *)i);
+    assert_int_equal(scope.count, 50);
+    assert_int_equal(calls, 0);
+    sh_defer_run(&scope);
+    assert_int_equal(calls, 50);
+    for (size_t i = 0; i < 50; i++)
+        assert_int_equal(order[i], 50 - i);
+    assert_int_equal(scope.count, 0);
+    assert_null(scope.last);
+    sh_defer_run(&scope); /* empty: nothing */
+    assert_int_equal(calls, 50);
+}
+
+static struct sh_defer_scope *outer;
+
+static void
+defer_more(void *arg)
+{
+    note(arg);
+    if ((uintptr_t)arg < 5)
+        sh_defer(outer, defer_more, (void *)((uintptr_t)arg + 1));
+}
+
+static void
+test_call_may_defer_further_ones(void **state)
+{
+    (void)state;
+    struct sh_defer_scope scope = {0};
+    outer = &scope;
+    calls = 0;
+    sh_defer(&scope, note, (void *)100);
+    sh_defer(&scope, defer_more, (void *)1);
+    sh_defer_run(&scope);
+    static const size_t expected[] = {1, 2, 3, 4, 5, 100};
+    assert_int_equal(calls, COUNT_OF(expected));
+    assert_memory_equal(order, expected, sizeof expected);
+}
+
+static void
+run_inner_scope(void *arg)
+{
+    struct sh_defer_scope inner = {0};
+    note(arg);
+    sh_defer(&inner, note, (void *)21);
+    sh_defer(&inner, note, (void *)22);
+    sh_defer_run(&inner);
+}
+
+static void
+test_scopes_nest(void **state)
+{
+    (void)state;
+    struct sh_defer_scope scope = {0};
+    calls = 0;
+    sh_defer(&scope, note, (void *)1);
+    sh_defer(&scope, run_inner_scope, (void *)2);
+    sh_defer(&scope, note, (void *)3);
+    sh_defer_run(&scope);
+    static const size_t expected[] = {3, 2, 22, 21, 1};
+    assert_int_equal(calls, COUNT_OF(expected));
+    assert_memory_equal(order, expected, sizeof expected);
+}
+
+static void
+test_each_call_takes_a_record_of_80_bytes(void **state)
+{
+    (void)state;
+    struct sh_stats before, after;
+    struct sh_defer_scope scope = {0};
+    unsigned class = sizeclass_of(80);
+    sh_collect();
+    sh_set_gogc(SH_GOGC_OFF);
+    sh_stats_read(&before);
+    for (int i = 0; i < 1000; i++)
+        sh_defer(&scope, note, NULL);
+    sh_stats_read(&after);
+    sh_set_gogc(100);
+    assert_int_equal(class_size_b[class], 80);
+    assert_int_equal(after.by_size[class].mallocs - before.by_size[class].mallocs, 1000);
+    assert_int_equal(after.total_alloc_b - before.total_alloc_b, 80000);
+}
+
+static uintptr_t hidden[64];
+
+static void
+defer_objects(void *scope)
+{
+    for (size_t i = 0; i < COUNT_OF(hidden); i++) {
+        void *p = sh_alloc(500);
+        hidden[i] = hide(p);
+        sh_defer(scope, note, p);
+    }
+}
+
+static void
+run_scope(void *scope)
+{
+    calls = 0;
+    sh_defer_run(scope);
+    memset(order, 0, sizeof order);
+}
+
+/* The pitfall itself: nothing is let go before the scope ends. */
+static void
+test_scope_holds_its_arguments_until_it_is_run(void **state)
+{
+    (void)state;
+    static struct sh_defer_scope scope;
+    run_elsewhere(defer_objects, &scope);
+    sh_collect();
+    assert_int_equal(count_alive(hidden, COUNT_OF(hidden)), COUNT_OF(hidden));
+    run_elsewhere(run_scope, &scope);
+    assert_int_equal(calls, COUNT_OF(hidden));
+    collect();
+    assert_int_equal(count_alive(hidden, COUNT_OF(hidden)), 0);
+}
+
+static void
+defer_nothing(void *arg)
+{
+    sh_defer(arg, NULL, NULL);
+}
+
+static void
+test_no_function_to_call_is_fatal(void **state)
+{
+    (void)state;
+    struct sh_defer_scope scope = {0};
+    assert_child_dies(defer_nothing, &scope, "sh_defer: no function to call");
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_calls_run_newest_first),
+        cmocka_unit_test(test_call_may_defer_further_ones),
+        cmocka_unit_test(test_scopes_nest),
+        cmocka_unit_test(test_each_call_takes_a_record_of_80_bytes),
+        cmocka_unit_test(test_scope_holds_its_arguments_until_it_is_run),
+        cmocka_unit_test(test_no_function_to_call_is_fatal),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
