@@ -18,6 +18,9 @@ from harness.project import Project
 
 NAME = "spanheap"
 LEVEL = "-O2"
+# All else is hidden by the compiler already, but for ld's own __start_ and __stop_ names.
+# The names beside sh_ are those that the shared library takes over (collector/interpose.c).
+EXPORTS = "{ global: sh_*; pthread_*; thrd_*; sig*; local: *; };\n"
 _VARIABLE = re.compile(r"^SPANHEAP_SHARED_SOURCES\s*:?=\s*(.+)$", re.MULTILINE)
 
 
@@ -70,9 +73,8 @@ def build(project: Project, builder: Builder, cell: Cell) -> Library:
     shared_objects = [str(f.result()) for f in shared]
     version = version_of(project)
     soname = f"lib{NAME}.so.{version.split('.')[0]}"
-    link = ["-shared", "-pthread", f"-Wl,-soname,{soname}", "-Wl,-z,defs",
-            "-Wl,-z,start-stop-visibility=hidden"]
-    key = digest([*objects, *shared_objects, version, *link])[:16]
+    link = ["-shared", "-pthread", f"-Wl,-soname,{soname}", "-Wl,-z,defs"]
+    key = digest([*objects, *shared_objects, version, *link, EXPORTS])[:16]
     folder = project.build / "library" / key
     library = Library(folder, version)
     if folder.is_dir():
@@ -81,6 +83,9 @@ def build(project: Project, builder: Builder, cell: Cell) -> Library:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     _run(["ar", "crs", str(temporary / library.static.name), *objects])
+    script = temporary / "exports"
+    script.write_text(EXPORTS)
+    link.append(f"-Wl,--version-script={script}")
     _run([cell.command, *link, "-o", str(temporary / library.shared.name), *shared_objects,
           "-lm", "-ldl"])
     (temporary / library.soname).symlink_to(library.shared.name)

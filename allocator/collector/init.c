@@ -10,6 +10,7 @@
 #include "heap/os.h"
 #include "observe/observe.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,8 @@ static const struct setting {
     {"SH_VERIFY", SETTING_FLAG, &settings.verify, "1 checks the heap in each collection"},
 };
 
+#define MAX_SETTING (UINT64_C(1) << 47) /* of any number: all addresses that a program has */
+
 static bool
 parse_size(const char *unit, uint64_t *value)
 {
@@ -63,8 +66,10 @@ parse(const struct setting *s, const char *text)
     if (*text < '0' || *text > '9')
         return false;
     char *end;
+    errno = 0;
     uint64_t value = strtoull(text, &end, 10);
     bool good = s->kind == SETTING_SIZE ? parse_size(end, &value) : *end == '\0';
+    good = good && errno == 0 && value <= MAX_SETTING;
     good = good && (s->kind != SETTING_FLAG || value <= 1);
     good = good && (s->kind == SETTING_SIZE || value <= INT32_MAX);
     if (good)

@@ -2,8 +2,8 @@
  * What the tests share: a random generator with a printed seed, code that runs on a stack that is
  * gone afterwards, and programs that are expected to die.
  *
- * Whether an object is alive is asked by its hidden address: the complement of the pointer, which no
- * scan takes for a reference.
+ * Whether an object is alive is asked by its hidden address: the complement of the pointer, which
+ * no scan takes for a reference.
  */
 #ifndef SPANHEAP_TESTS_CHECK_H
 #define SPANHEAP_TESTS_CHECK_H
@@ -79,8 +79,8 @@ hide(const void *p)
     return ~(uintptr_t)p;
 }
 
-/* Whether a live object begins at the hidden address. Nothing may be allocated between the collection
-   and this question. */
+/* Whether a live object begins at the hidden address. Nothing may be allocated between the
+   collection and this question. */
 static NOINLINE bool
 is_alive(uintptr_t hidden)
 {
@@ -155,7 +155,7 @@ run_elsewhere(void (*work)(void *arg), void *arg)
 /* ---- Programs that may die ---- */
 
 struct outcome {
-    int code;   /* exit status; 128 + signal if a signal ended it */
+    int code;         /* exit status; 128 + signal if a signal ended it */
     char text[16384]; /* what it wrote to stderr */
 };
 

@@ -23,7 +23,8 @@ churn(size_t size, bool noscan)
 {
     for (unsigned i = 0; i < 40; i++) {
         char *p = noscan ? sh_alloc_noscan(size) : sh_alloc(size);
-        assert_true(all_zero(p, sh_round_size(size) > size && size >= 16 ? sh_usable_size(p) : size));
+        assert_true(
+            all_zero(p, sh_round_size(size) > size && size >= 16 ? sh_usable_size(p) : size));
         memset(p, 0xff, size);
         if (i % 2 == 0)
             sh_free(p);
@@ -180,8 +181,8 @@ static void
 test_try_alloc_reports_overflow_and_lack_of_memory(void **state)
 {
     (void)state;
-    const size_t too_many[][2] = {{SIZE_MAX, 2},       {2, SIZE_MAX},        {SIZE_MAX / 8, 9},
-                                  {1, SIZE_MAX},       {1, SIZE_MAX - 8191}, {1, SIZE_MAX - 8192},
+    const size_t too_many[][2] = {{SIZE_MAX, 2},        {2, SIZE_MAX},        {SIZE_MAX / 8, 9},
+                                  {1, SIZE_MAX},        {1, SIZE_MAX - 8191}, {1, SIZE_MAX - 8192},
                                   {1, (size_t)1 << 60}, {1, (size_t)1 << 46}};
     for (size_t i = 0; i < COUNT_OF(too_many); i++) {
         errno = 0;

@@ -14,8 +14,8 @@ struct node {
     struct node *next, *other;
     uintptr_t hidden;
 };
-static const struct sh_type node_type = SH_TYPE(
-    struct node, SH_POINTER_AT(struct node, next) | SH_POINTER_AT(struct node, other));
+static const struct sh_type node_type =
+    SH_TYPE(struct node, SH_POINTER_AT(struct node, next) | SH_POINTER_AT(struct node, other));
 
 static uintptr_t hidden[N];
 static void *volatile held; /* a root: the data segment */
@@ -207,12 +207,12 @@ test_typed_arrays_are_exact_at_every_size(void **state)
 {
     (void)state;
     static struct shape shapes[] = {
-        {.words = 2, .count = 1, .pointer = 0},       {.words = 3, .count = 7, .pointer = 2},
-        {.words = 5, .count = 12, .pointer = 4},      {.words = 64, .count = 1, .pointer = 63},
-        {.words = 70, .count = 1, .pointer = 69},     {.words = 100, .count = 5, .pointer = 64},
-        {.words = 200, .count = 20, .pointer = 130},  {.words = 3, .count = 400, .pointer = 1},
-        {.words = 7, .count = 450, .pointer = 6},     {.words = 300, .count = 50, .pointer = 0},
-        {.words = 513, .count = 30, .pointer = 511},  {.words = 12, .count = 480, .pointer = 11},
+        {.words = 2, .count = 1, .pointer = 0},      {.words = 3, .count = 7, .pointer = 2},
+        {.words = 5, .count = 12, .pointer = 4},     {.words = 64, .count = 1, .pointer = 63},
+        {.words = 70, .count = 1, .pointer = 69},    {.words = 100, .count = 5, .pointer = 64},
+        {.words = 200, .count = 20, .pointer = 130}, {.words = 3, .count = 400, .pointer = 1},
+        {.words = 7, .count = 450, .pointer = 6},    {.words = 300, .count = 50, .pointer = 0},
+        {.words = 513, .count = 30, .pointer = 511}, {.words = 12, .count = 480, .pointer = 11},
     };
     for (size_t i = 0; i < COUNT_OF(shapes); i++) {
         size_t lost = 0, kept = 0;

@@ -155,11 +155,24 @@ test_bad_value_is_fatal_and_named(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "SH_GOGC=",          "SH_GOGC=fast",      "SH_GOGC=-1",       "SH_GOGC=10%",
-        "SH_GOGC=99999999999", "SH_GCTRACE=2",    "SH_GCTRACE=yes",   "SH_RESERVE=1GB",
-        "SH_RESERVE=big",    "SH_RESERVE= 1GiB",  "SH_RESERVE=99999999TiB", "SH_GC_PERIOD=1s",
-        "SH_GC_PERIOD=-5",   "SH_SIGNAL=SIGPWR",  "SH_CLOBBER=on",    "SH_VERIFY=3",
-        "SH_RESERVE=99999999999999999999",        "SH_VERIFY=99999999999999999999",
+        "SH_GOGC=",
+        "SH_GOGC=fast",
+        "SH_GOGC=-1",
+        "SH_GOGC=10%",
+        "SH_GOGC=99999999999",
+        "SH_GCTRACE=2",
+        "SH_GCTRACE=yes",
+        "SH_RESERVE=1GB",
+        "SH_RESERVE=big",
+        "SH_RESERVE= 1GiB",
+        "SH_RESERVE=99999999TiB",
+        "SH_GC_PERIOD=1s",
+        "SH_GC_PERIOD=-5",
+        "SH_SIGNAL=SIGPWR",
+        "SH_CLOBBER=on",
+        "SH_VERIFY=3",
+        "SH_RESERVE=99999999999999999999",
+        "SH_VERIFY=99999999999999999999",
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         char message[64];
@@ -238,8 +251,8 @@ static const struct {
     const char *name;
     void (*run)(void);
 } parts[] = {
-    {"show", show},           {"look at dead", look_at_dead}, {"period", let_period_pass},
-    {"corrupt", corrupt},     {"limited", restart_limited},   {"starved", restart_starved},
+    {"show", show},       {"look at dead", look_at_dead}, {"period", let_period_pass},
+    {"corrupt", corrupt}, {"limited", restart_limited},   {"starved", restart_starved},
 };
 
 static int

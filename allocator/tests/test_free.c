@@ -175,7 +175,8 @@ test_free_of_something_else_is_fatal(void **state)
     assert_child_dies(free_at_offset, &inside, "lies inside an object that begins at 0x");
     assert_child_dies(free_at_offset, &odd, "lies inside an object that begins at 0x");
     assert_child_dies(free_outside, &local, "is not in the heap");
-    assert_child_dies(free_outside, (void *)(pageheap.base + pageheap.reserved_b), "is not in the heap");
+    assert_child_dies(free_outside, (void *)(pageheap.base + pageheap.reserved_b),
+                      "is not in the heap");
     assert_child_dies(free_unused_slot, NULL, "is not allocated");
 }
 
@@ -194,7 +195,8 @@ hold_every_tenth(void *slots)
         }
 }
 
-/* What sh_free gave back before a collection is not in "marked": the sweep must not take it off again. */
+/* What sh_free gave back before a collection is not in "marked": the sweep must not take it off
+ * again. */
 static void
 test_frees_before_a_collection_do_not_lower_the_live_heap(void **state)
 {

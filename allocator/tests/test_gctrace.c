@@ -130,8 +130,9 @@ test_fields_stand_where_go_prints_them(void **state)
     char line[512];
     struct cycle_record r = sample();
     format(line, sizeof line, &r);
-    assert_string_equal(line, "gc 12 @61.234s 0%: 0.012+1.2+0.34 ms clock, 0.012+0/2.3/0+0.34 ms cpu, "
-                              "10->10->8 MB, 20 MB goal, 3 MB stacks, 4 MB globals, 1 P (forced)\n");
+    assert_string_equal(line,
+                        "gc 12 @61.234s 0%: 0.012+1.2+0.34 ms clock, 0.012+0/2.3/0+0.34 ms cpu, "
+                        "10->10->8 MB, 20 MB goal, 3 MB stacks, 4 MB globals, 1 P (forced)\n");
     r.pause.trigger = SH_TRIGGER_HEAP;
     format(line, sizeof line, &r);
     assert_non_null(strstr(line, ", 1 P\n"));
@@ -156,10 +157,10 @@ test_milliseconds_have_two_digits_and_at_most_three_decimals(void **state)
         uint64_t ns;
         const char *text;
     } cases[] = {
-        {0, "0"},          {999, "0"},          {1000, "0.001"},      {12345, "0.012"},
-        {99999, "0.099"},  {100000, "0.10"},    {123456, "0.12"},     {999999, "0.99"},
-        {1000000, "1.0"},  {1234567, "1.2"},    {9999999, "9.9"},     {10000000, "10"},
-        {12345678, "12"},  {123456789, "123"},  {12345678901, "12345"},
+        {0, "0"},         {999, "0"},         {1000, "0.001"},        {12345, "0.012"},
+        {99999, "0.099"}, {100000, "0.10"},   {123456, "0.12"},       {999999, "0.99"},
+        {1000000, "1.0"}, {1234567, "1.2"},   {9999999, "9.9"},       {10000000, "10"},
+        {12345678, "12"}, {123456789, "123"}, {12345678901, "12345"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         char line[512], expected[64];

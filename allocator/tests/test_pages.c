@@ -86,8 +86,7 @@ summary_is(uint64_t summary, struct runs r)
     uint64_t mask = (1u << 21) - 1;
     if (r.max == (size_t)1 << 21)
         return summary == UINT64_C(1) << 63;
-    return (summary & mask) == r.start && (summary >> 21 & mask) == r.max &&
-           summary >> 42 == r.end;
+    return (summary & mask) == r.start && (summary >> 21 & mask) == r.max && summary >> 42 == r.end;
 }
 
 static void

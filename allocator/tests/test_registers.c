@@ -11,13 +11,14 @@
 /* hold_REGISTER(call, hidden): REGISTER holds the object, nothing else does, while call() runs. */
 #define DEFINE_HOLD(name)                                                                          \
     void hold_##name(void (*call)(void), uintptr_t hidden);                                        \
-    __asm__(".text\n.type hold_" #name ", %function\nhold_" #name ":\n"                            \
-            "push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n sub $8, %rsp\n" \
-            "mov %rdi, %rax\n not %rsi\n xor %edi, %edi\n"                                         \
-            "xor %ebx, %ebx\n xor %ebp, %ebp\n xor %r12d, %r12d\n"                                 \
-            "xor %r13d, %r13d\n xor %r14d, %r14d\n xor %r15d, %r15d\n"                             \
-            "mov %rsi, %" #name "\n xor %esi, %esi\n call *%rax\n"                                 \
-            "add $8, %rsp\n pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n ret\n")
+    __asm__(                                                                                       \
+        ".text\n.type hold_" #name ", %function\nhold_" #name ":\n"                                \
+        "push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n sub $8, %rsp\n"   \
+        "mov %rdi, %rax\n not %rsi\n xor %edi, %edi\n"                                             \
+        "xor %ebx, %ebx\n xor %ebp, %ebp\n xor %r12d, %r12d\n"                                     \
+        "xor %r13d, %r13d\n xor %r14d, %r14d\n xor %r15d, %r15d\n"                                 \
+        "mov %rsi, %" #name "\n xor %esi, %esi\n call *%rax\n"                                     \
+        "add $8, %rsp\n pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n ret\n")
 
 DEFINE_HOLD(rbx);
 DEFINE_HOLD(rbp);
@@ -384,7 +385,8 @@ main(void)
 }
 
 #else
-/* The assembly above is for x86-64; elsewhere test_roots.c and test_threads.c cover what C can say. */
+/* The assembly above is for x86-64; elsewhere test_roots.c and test_threads.c cover what C can say.
+ */
 int
 main(void)
 {

@@ -219,9 +219,10 @@ build_library(char path[64])
     snprintf(source, sizeof source, "%s.c", path);
     FILE *f = fopen(source, "w");
     assert_non_null(f);
-    fputs("static __thread void *slot[3000];\nstatic void *data;\n"
-          "void **tls_slot(void) { return &slot[2999]; }\nvoid **data_slot(void) { return &data; }\n",
-          f);
+    fputs(
+        "static __thread void *slot[3000];\nstatic void *data;\n"
+        "void **tls_slot(void) { return &slot[2999]; }\nvoid **data_slot(void) { return &data; }\n",
+        f);
     fclose(f);
     snprintf(command, sizeof command, "cc -shared -fPIC -ftls-model=global-dynamic -o %s %s", path,
              source);

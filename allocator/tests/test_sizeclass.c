@@ -26,7 +26,8 @@ align_at(uint32_t size, uint32_t align)
     return size >= 32 ? 16 : align;
 }
 
-/* Go's mksizeclasses.go: at most 12.5 % wasted at a span's end, neighbours joined if as many fit. */
+/* Go's mksizeclasses.go: at most 12.5 % wasted at a span's end, neighbours joined if as many fit.
+ */
 static unsigned
 make_classes(struct class_made *out)
 {

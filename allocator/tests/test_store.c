@@ -192,9 +192,9 @@ test_no_store_is_lost_under_frequent_stops(void **state)
 #define TRAP_FLAG 0x100
 
 /*
- * Each instruction of sh_store in turn is the one at which a stop arrives, and the barrier is switched
- * on in that stop. The processor's single-step trap leads from one to the next; the trap's handler
- * plays the stop by calling the library's own handler with the interrupted context.
+ * Each instruction of sh_store in turn is the one at which a stop arrives, and the barrier is
+ * switched on in that stop. The processor's single-step trap leads from one to the next; the trap's
+ * handler plays the stop by calling the library's own handler with the interrupted context.
  */
 static struct {
     struct sigaction library;
@@ -227,7 +227,8 @@ static void *
 let_go(void *arg)
 {
     while (!atomic_load(&stop)) {
-        if (atomic_load(&world.stopping) && atomic_load(&((struct thread *)arg)->state) == THREAD_SAFE) {
+        if (atomic_load(&world.stopping) &&
+            atomic_load(&((struct thread *)arg)->state) == THREAD_SAFE) {
             atomic_store(&world.stopping, 0);
             os_futex_wake_all(&world.stopping);
         }

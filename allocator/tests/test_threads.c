@@ -1,4 +1,5 @@
-/* Threads: stopped wherever they are, attached and gone at the right time, not disturbed in system calls. */
+/* Threads: stopped wherever they are, attached and gone at the right time, not disturbed in system
+ * calls. */
 #include "check.h"
 
 #include "collector/verify.h"

@@ -128,9 +128,12 @@ def test_timeline_follows_resident_memory(launcher: Launcher, tmp_path: Path) ->
 
 
 def test_launcher_explains_its_arguments(launcher: Launcher) -> None:
-    for arguments in ([], ["--result", "/dev/null"], ["--cpu", "x", "--result", "/dev/null"],
-                      ["--env-pad", "4096", "--result", "/dev/null", "--", "/bin/true"]):
-        done = subprocess.run([str(launcher.path), *arguments], capture_output=True, text=True)
+    wrong: list[list[str]] = [
+        [], ["--result", "/dev/null"], ["--cpu", "x", "--result", "/dev/null"],
+        ["--env-pad", "4096", "--result", "/dev/null", "--", "/bin/true"]]
+    for arguments in wrong:
+        command: list[str] = [str(launcher.path), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 2
         assert "usage: launcher" in done.stderr
 
