@@ -18,7 +18,7 @@ MEASURE := $(CHOICE) $(if $(call ON,$(QUICK)),--quick) $(if $(ROUNDS),--rounds '
 STORED := $(OUTDIR) $(if $(RUN),--run '$(RUN)')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test lint list bench laws report repro new-pitfall install clean
+.PHONY: help deps build test lint list bench laws report reference repro new-pitfall install clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -50,6 +50,9 @@ laws: ## judge the stored run again, without measuring (RUN=id)
 
 report: ## draw and write the report of the stored run again (RUN=id)
 	@$(HARNESS) report $(STORED)
+
+reference: ## make the latest run the one that the READMEs quote
+	@$(HARNESS) reference $(OUTDIR)
 
 repro: ## rebuild and rerun one stored sample (SAMPLE=growth/bad/gcc-O2/r03/timed)
 	@$(HARNESS) repro $(STORED) '$(SAMPLE)'

@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     tool.add_argument("--callgrind", action="store_true", help="run it under callgrind")
     new = verb("new-pitfall", "make a folder for a new pitfall", "my-pitfall")
     new.add_argument("id", metavar="ID", help="lower-case words joined by '-'")
+    verb("reference", "make the latest run the one that the READMEs quote", "")
     verb("clean", "delete what was built (results stay)", "")
     verb("lint", "clang-format, clang-tidy and mypy --strict", "")
     test = verb("test", "run every test", "-- -k launcher")
@@ -246,6 +247,14 @@ def _test(args: argparse.Namespace, project: Project, console: Console) -> int:
     os.execv(sys.executable, command)
 
 
+def _reference(args: argparse.Namespace, project: Project, console: Console) -> int:
+    from harness import reference
+
+    for path in reference.renew(project):
+        console.print(_relative(path), highlight=False, soft_wrap=True)
+    return OK
+
+
 def _install(args: argparse.Namespace, project: Project, console: Console) -> int:
     from harness import library
 
@@ -256,7 +265,7 @@ def _install(args: argparse.Namespace, project: Project, console: Console) -> in
 VERBS: dict[str, Verb] = {
     "build": _build, "list": _list, "bench": _bench, "laws": _laws, "report": _report,
     "repro": _repro, "new-pitfall": _new_pitfall, "clean": _clean, "lint": _lint, "test": _test,
-    "install": _install,
+    "install": _install, "reference": _reference,
 }
 
 

@@ -7,7 +7,7 @@ the run said about them. Near its head a test program may state, in comments of 
     /* libs: -ldl */                   more libraries
     /* needs-shared */                 link libspanheap.so instead of the objects
 
-Modes: native is gcc -O1 -g; asan adds ASan and UBSan, to the allocator too; valgrind runs the
+Modes: native is gcc -O1 -g with the invariants on (-DSH_DEBUG); asan adds ASan and UBSan, to the allocator too; valgrind runs the
 native program under memcheck. A mode whose tool is missing is skipped with the reason.
 """
 
@@ -170,7 +170,7 @@ class Runner:
         objects = [str(future.result()) for future in (test, *sources)]
         libraries: list[str] = []
         if program.shared:
-            built = library.build(self.project, builder, cell)
+            built = library.build(self.project, cell)
             libraries = [f"-L{built.folder}", "-lspanheap", f"-Wl,-rpath,{built.folder}"]
         key = digest([*objects, *libraries, *program.libs])
         path = self.project.build / "tests" / f"{program.path.stem}-{mode}-{key}"
@@ -194,7 +194,8 @@ def test_cell(mode: str) -> Cell:
     base = library.default_cell()
     asan = mode == "asan"
     return Cell(f"{base.compiler}-O1{'+sanitizers' if asan else ''}", base.compiler, base.command,
-                base.version, "-O1", "asan" if asan else None, SANITIZE if asan else ())
+                base.version, "-O1", "asan" if asan else None,
+                ("-DSH_DEBUG", *(SANITIZE if asan else ())))
 
 
 # ---- The plugin ----------------------------------------------------------------------------------

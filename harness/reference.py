@@ -35,11 +35,16 @@ from harness.report_view import (
     ratio_text,
     tally,
     text,
+    variant_of,
 )
 
 FOLDER = "reference"
 BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
 CHARTS = ("rss-slice-retention", "forest-time", "flags", "sweep-growth")
+_HEADLINES = {
+    "retained_b": "kept for ever", "open_fds": "descriptors open", "held_b": "held at once",
+    "copied_b": "copied", "alloc_b_per_op": "allocated each time",
+}
 _COLUMNS = ("allocs_per_op", "retained_b", "peak_rss_b", "ns_per_op")
 
 
@@ -114,8 +119,8 @@ def source_line(summary: Json) -> str:
 def overview(summary: Json) -> str:
     """The table of all pitfalls at one cell, as Markdown."""
     cell = focus_cell(cells_of(summary)) or ""
-    rows = [f"| pitfall, at {cell} | bad → fixed | allocations | retained | peak RSS | time, bad / fixed"
-            " | laws held, all cells |", "|---|---|---|---|---|---|---|"]
+    rows = [f"| pitfall, at {cell} | bad → fixed | what it shows | allocations | peak RSS |"
+            " time, bad / fixed | laws held, all cells |", "|---|---|---|---|---|---|---|"]
     for pitfall in pitfalls_of(summary):
         if is_control(pitfall):
             continue
@@ -125,15 +130,25 @@ def overview(summary: Json) -> str:
 
 def _overview_row(summary: Json, pitfall: Json, cell: str, one: Comparison) -> str:
     def both(metric: str) -> str:
-        return f"{_shown(pitfall, cell, one.bad, metric)} → {_shown(pitfall, cell, one.fix, metric)}"
+        return " → ".join(_shown(pitfall, cell, v, metric) for v in (one.bad, one.fix))
 
     time = ratio_of(pitfall, cell, one, "ns_per_op")
     judged = [law for each in cells_of(summary) for law in laws_of(pitfall, each, one)]
     held, _, total = _held(judged)
     name = f"[{pitfall['id']}](pitfalls/{pitfall['id']}/README.md)"
     return (f"| {name} | {label_of(pitfall, one.bad)} → {label_of(pitfall, one.fix)} |"
-            f" {both('allocs_per_op')} | {both('retained_b')} | {both('peak_rss_b')} |"
+            f" {_headline(pitfall, cell, one)} | {both('allocs_per_op')} | {both('peak_rss_b')} |"
             f" {_ratio(time.value, time.low, time.high)} | {held}/{total} |")
+
+
+def _headline(pitfall: Json, cell: str, one: Comparison) -> str:
+    """The first of the lesson's metrics that differs between the two, or else the outcomes."""
+    for metric, words in _HEADLINES.items():
+        bad, fix = (metric_of(pitfall, cell, v, metric).value for v in (one.bad, one.fix))
+        if bad is not None and fix is not None and bad > 2 * fix:
+            return f"{text(metric, bad)} → {text(metric, fix)} {words}"
+    outcomes = [variant_of(pitfall, cell, v).get("outcome") for v in (one.bad, one.fix)]
+    return " → ".join(str(outcome or "–") for outcome in outcomes)
 
 
 def _held(judged: list[Json]) -> tuple[int, int, int]:
@@ -166,5 +181,5 @@ def detail(summary: Json, pitfall: Json) -> str:
             time = metric_of(pitfall, cell, variant["id"], "ns_per_op")
             spread = interval_text("ns_per_op", time.low, time.high)
             rows.append(f"| {cell} | {label_of(pitfall, variant['id'])} | {shown[0]} | {shown[1]} |"
-                        f" {shown[2]} | {shown[3]} {spread} |".replace("  ", " "))
+                        f" {shown[2]} | {shown[3]} ({spread}) |")
     return "\n".join([*rows, "", source_line(summary)])

@@ -1,7 +1,7 @@
 /*
- * What one short-lived object costs: spanheap (allocated, dropped, collected) beside malloc + memset +
- * free of the C library in batches of 1000. Both give zeroed memory. The two are measured in turn,
- * round by round; the figures are medians.
+ * What one short-lived object costs: spanheap (allocated, dropped, collected) beside malloc +
+ * memset + free of the C library in batches of 1000. Both give zeroed memory. The two are measured
+ * in turn, round by round; the figures are medians.
  *
  *     alloc_cost [rounds]
  */
@@ -59,8 +59,8 @@ main(int argc, char **argv)
             ratios[r] = ours[r] / theirs[r];
         }
         size_t n = (size_t)rounds;
-        printf("%6zu %14.1f %24.1f %7.2f\n", sizes[i], bench_median(ours, n), bench_median(theirs, n),
-               bench_median(ratios, n));
+        printf("%6zu %14.1f %24.1f %7.2f\n", sizes[i], bench_median(ours, n),
+               bench_median(theirs, n), bench_median(ratios, n));
     }
     return 0;
 }

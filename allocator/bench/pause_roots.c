@@ -20,7 +20,8 @@ main(void)
     }
     for (size_t i = 0; i < MAX_RANGE_B; i += 4096)
         range[i] = 1;
-    printf("%12s %12s %12s %12s %10s\n", "root bytes", "pause us", "signal us", "roots us", "ns/KiB");
+    printf("%12s %12s %12s %12s %10s\n", "root bytes", "pause us", "signal us", "roots us",
+           "ns/KiB");
     for (size_t size = 0; size <= MAX_RANGE_B; size = size == 0 ? 64 << 10 : size * 4) {
         double length[COLLECTIONS], signal[COLLECTIONS], roots[COLLECTIONS];
         struct sh_pause pause = {0};

@@ -1,11 +1,11 @@
 /*
- * The store family. Slots are read and written as whole aligned words, atomically and without order:
- * a marker that reads a slot beside the program sees the old pointer or the new one, never half.
- * That rules out memmove, which may copy by bytes.
+ * The store family. Slots are read and written as whole aligned words, atomically and without
+ * order: a marker that reads a slot beside the program sees the old pointer or the new one, never
+ * half. That rules out memmove, which may copy by bytes.
  *
- * Marking stops the world in this version, so no store is ever seen by a marker, and the switch stays
- * off. The switch, its restartable test (store.S) and the rule that every store of a pointer goes
- * through here are what concurrent marking builds on.
+ * Marking stops the world in this version, so no store is ever seen by a marker, and the switch
+ * stays off. The switch, its restartable test (store.S) and the rule that every store of a pointer
+ * goes through here are what concurrent marking builds on.
  */
 #include "collector/barrier.h"
 

@@ -29,8 +29,8 @@ cycle_on_start(void (*function)(void))
 void
 cycle_set_goal(void)
 {
-    atomic_store(&cycle.goal_b, pacer_heap_goal(cycle.marked_b, cycle.roots.stacks, cycle.roots.data,
-                                                cycle.gogc));
+    atomic_store(&cycle.goal_b,
+                 pacer_heap_goal(cycle.marked_b, cycle.roots.stacks, cycle.roots.data, cycle.gogc));
 }
 
 /* ---- The stop ---- */
@@ -198,8 +198,8 @@ sh_collect(void)
 int
 sh_set_gogc(int percent)
 {
-    sh_require(percent >= SH_GOGC_OFF, "sh_set_gogc: %d; use a percentage from 0 on, or SH_GOGC_OFF",
-               percent);
+    sh_require(percent >= SH_GOGC_OFF,
+               "sh_set_gogc: %d; use a percentage from 0 on, or SH_GOGC_OFF", percent);
     sh_init();
     world_lock_safely(&world.cycle_lock);
     int old = cycle.gogc;

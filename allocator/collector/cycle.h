@@ -22,12 +22,12 @@ struct cycle {
     bool trace, verify;
     uint64_t period_ns; /* a collection at least so often; 0: no such rule */
     _Atomic uint64_t last_end_ns;
-    uint64_t start_ns;  /* of the library */
+    uint64_t start_ns; /* of the library */
     uint64_t marked_b;
     struct root_bytes roots;
     _Atomic uint32_t cycles;
     uint32_t forced;
-    uint64_t cpu_ns;    /* spent by the collector, all processors */
+    uint64_t cpu_ns;           /* spent by the collector, all processors */
     void (*on_start[4])(void); /* run in the stop, before the roots are read */
 };
 extern struct cycle cycle;
@@ -39,7 +39,8 @@ struct cycle_record {
     uint64_t live_before_b, live_after_b, marked_b, goal_b;
 };
 
-/** Collects, unless another thread's collection has made it unnecessary (forced ones always run). */
+/** Collects, unless another thread's collection has made it unnecessary (forced ones always run).
+ */
 void cycle_run(enum sh_gc_trigger trigger);
 /** Calls `function` at the start of each collection, while the world is stopped. At most 4. */
 void cycle_on_start(void (*function)(void));

@@ -1,12 +1,12 @@
 /*
  * fork: the child has one thread, and must find no lock held and no span in the hands of a thread
- * that it does not have. Before the fork, the forking thread takes the cycle lock (no collection, no
- * stop), waits until every other thread is outside the slow sections in which shared structures
+ * that it does not have. Before the fork, the forking thread takes the cycle lock (no collection,
+ * no stop), waits until every other thread is outside the slow sections in which shared structures
  * change, and takes the remaining locks in rank order. It does not stop the world: a stopped thread
  * may hold malloc's lock, which fork itself takes.
  *
- * A thread may be anywhere in its fast path at that moment. In the child its cached spans go back to
- * the central lists, with their slots counted anew.
+ * A thread may be anywhere in its fast path at that moment. In the child its cached spans go back
+ * to the central lists, with their slots counted anew.
  */
 #include "collector/world.h"
 
@@ -81,5 +81,6 @@ in_child(void)
 void
 fork_init(void)
 {
-    sh_require(pthread_atfork(before, unlock_all, in_child) == 0, "no memory for the fork handlers");
+    sh_require(pthread_atfork(before, unlock_all, in_child) == 0,
+               "no memory for the fork handlers");
 }

@@ -36,7 +36,8 @@ static const struct setting {
     {"SH_GOGC", SETTING_PERCENT_OR_OFF, &settings.gogc, "a percentage, or off"},
     {"SH_GCTRACE", SETTING_FLAG, &settings.gctrace, "1 prints a line for each collection"},
     {"SH_RESERVE", SETTING_SIZE, &settings.reserve, "address space to reserve, such as 64GiB"},
-    {"SH_GC_PERIOD", SETTING_COUNT, &settings.gc_period, "seconds between collections at most, 0: none"},
+    {"SH_GC_PERIOD", SETTING_COUNT, &settings.gc_period,
+     "seconds between collections at most, 0: none"},
     {"SH_SIGNAL", SETTING_COUNT, &settings.signal, "the number of the signal that stops threads"},
     {"SH_CLOBBER", SETTING_FLAG, &settings.clobber, "1 overwrites dead objects with 0xdeadbeef"},
     {"SH_VERIFY", SETTING_FLAG, &settings.verify, "1 checks the heap in each collection"},
@@ -83,7 +84,8 @@ read_environment(void)
     for (size_t i = 0; i < sizeof setting_table / sizeof *setting_table; i++) {
         const struct setting *s = &setting_table[i];
         const char *text = getenv(s->name);
-        sh_require(text == NULL || parse(s, text), "%s=%s cannot be read; give %s", s->name, text, s->use);
+        sh_require(text == NULL || parse(s, text), "%s=%s cannot be read; give %s", s->name, text,
+                   s->use);
     }
 }
 
@@ -135,9 +137,10 @@ struct cache *
 hook_attach_caller(void)
 {
     sh_init();
-    sh_require(cache_self != NULL,
-               "a thread that is not attached uses the heap: make it with sh_thread_create, or let it "
-               "call sh_thread_attach first");
+    sh_require(
+        cache_self != NULL,
+        "a thread that is not attached uses the heap: make it with sh_thread_create, or let it "
+        "call sh_thread_attach first");
     return cache_self;
 }
 

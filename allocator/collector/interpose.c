@@ -1,10 +1,9 @@
 /*
  * Only in the shared library: functions of the C library that are taken over, so that a program
  * linked with it needs no sh_thread_*() of its own.
- *   Threads are attached from their creation on (pthread_create, thrd_create, their join, detach and
- *   exit).
- *   The stop signal gets through: it is taken out of every set of signals that a thread blocks or waits
- *   for, and its handler cannot be replaced.
+ *   Threads are attached from their creation on (pthread_create, thrd_create, their join, detach
+ * and exit). The stop signal gets through: it is taken out of every set of signals that a thread
+ * blocks or waits for, and its handler cannot be replaced.
  */
 #define _GNU_SOURCE
 #include "collector/threads.h"
@@ -49,7 +48,8 @@ look_up(const char *name)
 }
 
 /* Found at the first call where that comes before the library's start. */
-#define REAL(name) (*(real.real_##name != NULL ? real.real_##name : (__typeof__(&(name)))look_up(#name)))
+#define REAL(name)                                                                                 \
+    (*(real.real_##name != NULL ? real.real_##name : (__typeof__(&(name)))look_up(#name)))
 #define FIND(name) real.real_##name = (__typeof__(&(name)))look_up(#name);
 
 void
@@ -124,8 +124,8 @@ pthread_timedjoin_np(pthread_t thread, void **result, const struct timespec *end
 SH_API int
 thrd_create(thrd_t *thread, thrd_start_t start, void *arg)
 {
-    /* A C11 thread returns an int; on both architectures it is the low half of a pointer's register,
-       and thrd_join reads no more. */
+    /* A C11 thread returns an int; on both architectures it is the low half of a pointer's
+       register, and thrd_join reads no more. */
     void *(*as_pointer)(void *) = (void *(*)(void *))(void (*)(void))start;
     int error = pthread_create(thread, NULL, as_pointer, arg);
     return error == 0 ? thrd_success : error == EAGAIN ? thrd_nomem : thrd_error;

@@ -1,10 +1,10 @@
 /*
  * Two kinds of words lead to objects.
- *   Conservative (roots, untyped objects): may be a pointer. One that hits no object, a free slot or
- *   one not yet published is ignored.
- *   Exact (typed objects): is a pointer, or points outside the heap. One that hits a free slot is a
- *   zombie: the object was freed while somebody held it, by sh_free or by a fault in the collector.
- *   The heap is then no longer what the program believes, so the program ends here.
+ *   Conservative (roots, untyped objects): may be a pointer. One that hits no object, a free slot
+ * or one not yet published is ignored. Exact (typed objects): is a pointer, or points outside the
+ * heap. One that hits a free slot is a zombie: the object was freed while somebody held it, by
+ * sh_free or by a fault in the collector. The heap is then no longer what the program believes, so
+ * the program ends here.
  */
 #include "collector/mark.h"
 
@@ -49,8 +49,9 @@ mark_conservative(struct marker *m, uintptr_t start, uintptr_t end, enum mark_en
 static _Noreturn void
 die_of_zombie(uintptr_t holder, uintptr_t at, uintptr_t address)
 {
-    sh_fatal("the typed object at %p points, at offset %zu, to %p, which is free: freed while in use",
-             (void *)holder, (size_t)(at - holder), (void *)address);
+    sh_fatal(
+        "the typed object at %p points, at offset %zu, to %p, which is free: freed while in use",
+        (void *)holder, (size_t)(at - holder), (void *)address);
 }
 
 /* The address just past an object's end is no zombie: a C program may keep it. It keeps nothing. */

@@ -4,7 +4,8 @@
 
 #include "collector/workbuf.h"
 
-/* One marking thread. White: mark bit clear; grey: set, and in a queue; black: set, not in a queue. */
+/* One marking thread. White: mark bit clear; grey: set, and in a queue; black: set, not in a queue.
+ */
 struct marker {
     struct workqueue queue;
     uint64_t marked_b; /* of the objects that it turned grey */

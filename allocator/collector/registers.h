@@ -14,9 +14,9 @@
 #endif
 
 /**
- * Stores the callee-saved registers on the stack, calls call(sp, arg) with sp at the lowest of them,
- * and restores them. The caller's frame and all its values lie at or above sp. setjmp would not do:
- * the C library mangles the frame pointer in it.
+ * Stores the callee-saved registers on the stack, calls call(sp, arg) with sp at the lowest of
+ * them, and restores them. The caller's frame and all its values lie at or above sp. setjmp would
+ * not do: the C library mangles the frame pointer in it.
  */
 void registers_spill_call(void (*call)(void *sp, void *arg), void *arg);
 

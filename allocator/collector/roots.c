@@ -1,7 +1,8 @@
 /*
  * Where a thread's roots hide, besides its stack:
- *   - thread-local variables: the loader's vector (DTV) of the thread has one block for each module,
- *     in the thread's stack mapping, in a mapping of its own (main thread), or from malloc (dlopen);
+ *   - thread-local variables: the loader's vector (DTV) of the thread has one block for each
+ * module, in the thread's stack mapping, in a mapping of its own (main thread), or from malloc
+ * (dlopen);
  *   - values of pthread keys: in the thread's descriptor, from key 32 on in blocks from malloc.
  * Both are read through the structures that the C library publishes for debuggers.
  */
@@ -216,8 +217,8 @@ sh_roots_add(const void *start, size_t size)
     r->range = range;
     world_lock_safely(&world.cycle_lock);
     for (struct registered *other = roots.registered; other != NULL; other = other->next)
-        sh_require(!overlap(range, other->range), "sh_roots_add: %p with %zu bytes overlaps %p", start,
-                   size, (void *)other->range.start);
+        sh_require(!overlap(range, other->range), "sh_roots_add: %p with %zu bytes overlaps %p",
+                   start, size, (void *)other->range.start);
     r->next = roots.registered;
     roots.registered = r;
     roots.registered_b += size;

@@ -2,7 +2,7 @@
 
 #include "heap/central.h"
 
-#define RECLAIM_SPANS_MIN 100 /* most spans that one request for pages sweeps, ... */
+#define RECLAIM_SPANS_MIN 100   /* most spans that one request for pages sweeps, ... */
 #define RECLAIM_SPANS_A_PAGE 16 /* ... and for each page asked for */
 
 static struct {

@@ -1,7 +1,7 @@
 /*
- * How threads come and go. A thread is in the list from before it exists: its argument is a root until
- * it runs, its result until it is joined. It leaves in the last round of the destructors of its
- * pthread keys, since those of the program may still use the heap.
+ * How threads come and go. A thread is in the list from before it exists: its argument is a root
+ * until it runs, its result until it is joined. It leaves in the last round of the destructors of
+ * its pthread keys, since those of the program may still use the heap.
  */
 #define _GNU_SOURCE
 #include "collector/threads.h"
@@ -91,7 +91,8 @@ find_own_stack(const struct thread *t)
     return (struct range){(uintptr_t)low, high};
 }
 
-/* The signal may be blocked by inheritance: over exec, from the creating thread, by an attribute. */
+/* The signal may be blocked by inheritance: over exec, from the creating thread, by an attribute.
+ */
 static void
 unblock_stop_signal(void)
 {

@@ -1,4 +1,5 @@
-/* Threads: what sh_thread_*() and the functions that the shared library interposes have in common. */
+/* Threads: what sh_thread_*() and the functions that the shared library interposes have in common.
+ */
 #ifndef SPANHEAP_THREADS_H
 #define SPANHEAP_THREADS_H
 
@@ -9,7 +10,8 @@
 #include <errno.h>
 #include <signal.h>
 
-typedef int (*threads_create_function)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+typedef int (*threads_create_function)(pthread_t *, const pthread_attr_t *, void *(*)(void *),
+                                       void *);
 typedef int (*threads_join_function)(pthread_t, void **);
 typedef int (*threads_detach_function)(pthread_t);
 typedef void (*threads_exit_function)(void *);

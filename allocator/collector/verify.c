@@ -33,7 +33,8 @@ check_span(struct walk *w, const struct span *s)
     expect(w, span_count_freed(s) <= s->alloc_count, "more slots are freed than in use");
     expect(w, count_typed_layout(s), "a typed span has no layout");
     if (s->class != 0)
-        expect(w, s->alloc_count == s->nelems - span_free_ahead(s), "a span's slots are miscounted");
+        expect(w, s->alloc_count == s->nelems - span_free_ahead(s),
+               "a span's slots are miscounted");
     expect(w, span_count_marked(s) <= s->alloc_count, "more slots are marked than in use");
     expect(w, atomic_load(&s->free_index) <= s->nelems, "a free index is past the end");
 }

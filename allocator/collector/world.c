@@ -47,7 +47,8 @@ void
 world_leave_safe(struct thread *t)
 {
     for (;;) {
-        /* Before it counts as running: a signal after that is for the next stop, and its note stays. */
+        /* Before it counts as running: a signal after that is for the next stop, and its note
+         * stays. */
         atomic_store(&t->cache.stop_pending, 0);
         atomic_store(&t->state, THREAD_RUNNING);
         if (likely(!atomic_load(&world.stopping)))
@@ -185,8 +186,9 @@ restart_store(ucontext_t *context)
 /*
  * Which memory holds the interrupted frames. The usual case: the handler runs on the thread's own
  * stack, and everything from here up (registers in the kernel's frame included) is one piece.
- * Otherwise it runs on an alternate signal stack: the kernel's frame is there, the interrupted frames
- * are on the ordinary stack, or on the alternate one too, if a user's handler was interrupted.
+ * Otherwise it runs on an alternate signal stack: the kernel's frame is there, the interrupted
+ * frames are on the ordinary stack, or on the alternate one too, if a user's handler was
+ * interrupted.
  */
 static uintptr_t
 find_stacks(struct thread *t, const ucontext_t *context, uintptr_t here)
@@ -197,7 +199,8 @@ find_stacks(struct thread *t, const ucontext_t *context, uintptr_t here)
     uintptr_t low = (uintptr_t)context->uc_stack.ss_sp, high = low + context->uc_stack.ss_size;
     uintptr_t sp = interrupted_sp(context);
     sh_require(here >= low && here < high,
-               "thread %d was stopped on a stack that is neither its own nor its signal stack", t->tid);
+               "thread %d was stopped on a stack that is neither its own nor its signal stack",
+               t->tid);
     t->other_stack = (struct range){here & ~(WORD_B - 1), high};
     if (on_ordinary_stack(t, sp))
         return sp - RED_ZONE_B;
@@ -247,7 +250,8 @@ status_line(pid_t tid, const char *name, char *out, size_t out_size)
     char path[64], text[2048];
     snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)tid);
     out[0] = '\0';
-    long fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC); /* no cancellation points */
+    long fd =
+        syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC); /* no cancellation points */
     if (fd < 0)
         return;
     long n = syscall(SYS_read, fd, text, sizeof text - 1);
@@ -270,8 +274,8 @@ name_laggards(void)
         char state[64], blocked[64];
         status_line(t->tid, "State:", state, sizeof state);
         status_line(t->tid, "SigBlk:", blocked, sizeof blocked);
-        sh_warn("thread %d has not stopped for a second (%s, %s; stop signal %d%s)", (int)t->tid, state,
-                blocked, world.signal,
+        sh_warn("thread %d has not stopped for a second (%s, %s; stop signal %d%s)", (int)t->tid,
+                state, blocked, world.signal,
                 atomic_load(&t->cache.depth) > 0 ? ", inside the allocator" : "");
     }
 }

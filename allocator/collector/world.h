@@ -3,11 +3,11 @@
  *
  * A thread is
  *   running   it may read and write the heap; a stop sends it the stop signal;
- *   safe      it does not touch the heap and has published its stack pointer and registers: it waits
- *             for a lock, zeroes fresh memory, is inside sh_blocking_begin/end, or is stopped.
- * The world is stopped when every other thread is safe and none can become running: leaving the safe
- * state ends in a look at world.stopping (Dekker's protocol: the stopper sets it and then looks at
- * the states; the leaver sets its state and then looks at it).
+ *   safe      it does not touch the heap and has published its stack pointer and registers: it
+ * waits for a lock, zeroes fresh memory, is inside sh_blocking_begin/end, or is stopped. The world
+ * is stopped when every other thread is safe and none can become running: leaving the safe state
+ * ends in a look at world.stopping (Dekker's protocol: the stopper sets it and then looks at the
+ * states; the leaver sets its state and then looks at it).
  *
  * Whoever stops the world holds world.cycle_lock and is itself in the safe state, so that its own
  * stack is scanned like any other. It holds no lock of a higher rank, and between stop and start
@@ -46,26 +46,26 @@ struct thread {
     pthread_t handle;
     _Atomic uint32_t handle_known; /* the child waits for it before it runs */
     void *(*start)(void *);
-    void *arg, *result;          /* roots */
-    uintptr_t thread_pointer;    /* leads to its thread-local storage */
+    void *arg, *result;       /* roots */
+    uintptr_t thread_pointer; /* leads to its thread-local storage */
     uintptr_t stack_low, stack_high;
     /* Valid while it is safe. */
-    uintptr_t sp;                /* of the ordinary stack; 0: scan all that is mapped */
-    struct range other_stack;    /* the alternate signal stack in use; empty: none */
+    uintptr_t sp;                       /* of the ordinary stack; 0: scan all that is mapped */
+    struct range other_stack;           /* the alternate signal stack in use; empty: none */
     uintptr_t registers[SPILLED_WORDS]; /* of sh_blocking_begin */
     uint32_t blocking_depth;
 };
 
 struct world {
-    struct lock cycle_lock;      /* one stop or collection at a time */
-    struct lock lock;            /* the list; held from stop to start */
+    struct lock cycle_lock; /* one stop or collection at a time */
+    struct lock lock;       /* the list; held from stop to start */
     struct thread *threads;
     unsigned nthreads;
-    _Atomic uint32_t stopping;   /* 1 from stop to start; the stopped wait on it */
-    _Atomic uint32_t acks;       /* counts arrivals in the safe state during a stop */
-    int signal;                  /* that stops a thread */
+    _Atomic uint32_t stopping; /* 1 from stop to start; the stopped wait on it */
+    _Atomic uint32_t acks;     /* counts arrivals in the safe state during a stop */
+    int signal;                /* that stops a thread */
     bool handler_installed;
-    struct counts ended_counts;  /* of threads that are gone */
+    struct counts ended_counts; /* of threads that are gone */
     uint64_t stops;
 };
 extern struct world world;

@@ -188,8 +188,9 @@ alloc_kind_of(const struct sh_type *type)
 {
     if (type->pointer_mask == NULL)
         return KIND_NOSCAN;
-    sh_require(type->size % WORD_B == 0, "type %s: holds pointers, but its size %zu is no multiple of 8",
-               type->name, type->size);
+    sh_require(type->size % WORD_B == 0,
+               "type %s: holds pointers, but its size %zu is no multiple of 8", type->name,
+               type->size);
     return KIND_TYPED;
 }
 

@@ -105,7 +105,7 @@ cache_refill(struct cache *c, unsigned row)
 void
 counts_move(struct counts *dst, struct counts *src)
 {
-    for (unsigned class = 0; class < NCLASSES; class++) {
+    for (unsigned class = 0; class < NCLASSES; class ++) {
         dst->mallocs[class] += src->mallocs[class];
         dst->frees[class] += src->frees[class];
     }

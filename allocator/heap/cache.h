@@ -2,8 +2,8 @@
  * The thread cache: one span a row to allocate from without a lock, and the tiny block. The page a
  * thread allocates on is its own.
  *
- * "depth" marks the short stretches in which a thread must not be stopped: the stop signal's handler
- * finds it above 0, notes stop_pending and returns; the thread stops on its way out.
+ * "depth" marks the short stretches in which a thread must not be stopped: the stop signal's
+ * handler finds it above 0, notes stop_pending and returns; the thread stops on its way out.
  * "in_slow" marks the stretches in which shared structures are being changed: fork waits for them.
  */
 #ifndef SPANHEAP_CACHE_H
@@ -35,7 +35,8 @@ extern struct span cache_empty_span;
 void cache_init(struct cache *c);
 /** Returns all cached spans to the central lists and forgets the tiny block. */
 void cache_flush(struct cache *c);
-/** Fetches a span with a free slot for a row. False: no memory. Depth is held; may stop and collect. */
+/** Fetches a span with a free slot for a row. False: no memory. Depth is held; may stop and
+ * collect. */
 bool cache_refill(struct cache *c, unsigned row);
 /** Adds src to dst and clears src. */
 void counts_move(struct counts *dst, struct counts *src);

@@ -166,7 +166,8 @@ central_take_unswept(unsigned row)
     struct central *central = &centrals[row];
     unsigned unswept = 1 - swept_side();
     if (central->partial[unswept].first == NULL && central->full[unswept].first == NULL)
-        return NULL; /* read without the lock: lists only become unswept while the world is stopped */
+        return NULL; /* read without the lock: lists only become unswept while the world is stopped
+                      */
     struct span *s = pop(central, &central->partial[unswept], true);
     return s != NULL ? s : pop(central, &central->full[unswept], true);
 }

@@ -14,8 +14,8 @@
 bool central_init(void);
 
 /**
- * A span with a free slot, for the thread's cache: a swept partial one, else one that sweeping finds
- * (at most 100 are tried), else a new one. NULL: no memory.
+ * A span with a free slot, for the thread's cache: a swept partial one, else one that sweeping
+ * finds (at most 100 are tried), else a new one. NULL: no memory.
  */
 struct span *central_take(struct cache *c, unsigned row);
 /** Takes a span back from a cache. */

@@ -1,7 +1,7 @@
 /*
- * The library's mutex: a futex with a rank. A thread takes locks in rising rank only, so two threads
- * can never wait for each other; debug builds assert it. Held for short, bounded work only, and never
- * while the holder waits for the world to stop: a stopped thread holds no lock.
+ * The library's mutex: a futex with a rank. A thread takes locks in rising rank only, so two
+ * threads can never wait for each other; debug builds assert it. Held for short, bounded work only,
+ * and never while the holder waits for the world to stop: a stopped thread holds no lock.
  */
 #ifndef SPANHEAP_LOCK_H
 #define SPANHEAP_LOCK_H

@@ -57,7 +57,8 @@ half(size_t size)
 bool
 pageheap_init(size_t reserve_b)
 {
-    size_t wanted = round_up(reserve_b == 0 ? RESERVE_DEFAULT_B : reserve_b, ARENA_B), size = wanted;
+    size_t wanted = round_up(reserve_b == 0 ? RESERVE_DEFAULT_B : reserve_b, ARENA_B),
+           size = wanted;
     while (size >= ARENA_B && !reserve(size))
         size = half(size);
     if (size < ARENA_B)
@@ -76,7 +77,8 @@ static bool
 grow(size_t npages)
 {
     size_t used = atomic_load(&pageheap.used_b);
-    size_t joined = pages_free_before(&pageheap.pages, used / PAGE_B); /* what is free at the top counts */
+    size_t joined =
+        pages_free_before(&pageheap.pages, used / PAGE_B); /* what is free at the top counts */
     size_t size = round_up((npages - size_min(joined, npages - 1)) * PAGE_B, ARENA_B);
     if (size > pageheap.reserved_b - used || !os_commit((void *)(pageheap.base + used), size))
         return false;

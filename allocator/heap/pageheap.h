@@ -5,8 +5,8 @@
 #ifndef SPANHEAP_PAGEHEAP_H
 #define SPANHEAP_PAGEHEAP_H
 
-#include "heap/pages.h"
 #include "heap/lock.h"
+#include "heap/pages.h"
 #include "heap/span.h"
 
 struct pageheap {
@@ -17,13 +17,14 @@ struct pageheap {
     struct lock lock;                  /* guards what follows */
     struct pages pages;
     struct span *free_records;
-    size_t inuse_pages;                /* in spans */
-    _Atomic size_t transit_pages;      /* taken, not yet in a span */
+    size_t inuse_pages;           /* in spans */
+    _Atomic size_t transit_pages; /* taken, not yet in a span */
     size_t nspans;
 };
 extern struct pageheap pageheap;
 
-/** Reserves at most reserve_b (0: 256 GiB), halving until it succeeds. False: not even one arena. */
+/** Reserves at most reserve_b (0: 256 GiB), halving until it succeeds. False: not even one arena.
+ */
 bool pageheap_init(size_t reserve_b);
 
 /** The span that covers an address, or NULL. Any address, any thread, no lock. */
@@ -36,7 +37,8 @@ pageheap_span_of(uintptr_t address)
     return atomic_load_explicit(&pageheap.page_span[offset >> PAGE_SHIFT], memory_order_acquire);
 }
 
-/** Takes pages without making a span of them. 0: no memory. *needzero: they may have old contents. */
+/** Takes pages without making a span of them. 0: no memory. *needzero: they may have old contents.
+ */
 uintptr_t pageheap_take_pages(size_t npages, bool *needzero);
 /** Gives such pages back. */
 void pageheap_return_pages(uintptr_t base, size_t npages);

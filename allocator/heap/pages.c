@@ -30,7 +30,8 @@ unpack(uint64_t summary)
     if (summary & ALL_FREE_ROOT)
         return (struct runs){RUN_MAX, RUN_MAX, RUN_MAX};
     uint64_t mask = RUN_MAX - 1;
-    return (struct runs){summary & mask, summary >> RUN_BITS & mask, summary >> (2 * RUN_BITS) & mask};
+    return (struct runs){summary & mask, summary >> RUN_BITS & mask,
+                         summary >> (2 * RUN_BITS) & mask};
 }
 
 static void

@@ -1,7 +1,7 @@
 /*
  * Pages are given back from the top of the heap downwards, since allocation is address-ordered
- * from below: what is released is what would be used last. A piece of at most 64 KiB is taken out of
- * the page allocator while the system call runs, so that the lock is not held over it and nobody
+ * from below: what is released is what would be used last. A piece of at most 64 KiB is taken out
+ * of the page allocator while the system call runs, so that the lock is not held over it and nobody
  * can be given a page that is about to be emptied.
  */
 #include "heap/scavenger.h"
@@ -37,8 +37,8 @@ give_piece(size_t first, size_t n)
     lock_drop(&pageheap.lock);
 }
 
-/* Empties the highest piece below *below. Returns its size; 0: there is none. A slow section, so that
-   fork does not lose a piece that is out of the page allocator. */
+/* Empties the highest piece below *below. Returns its size; 0: there is none. A slow section, so
+   that fork does not lose a piece that is out of the page allocator. */
 static size_t
 release_piece(struct cache *c, size_t *below)
 {

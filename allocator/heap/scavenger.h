@@ -6,7 +6,8 @@
 
 struct cache;
 
-/** Releases up to max_b bytes of free pages, highest addresses first. Returns the bytes released. */
+/** Releases up to max_b bytes of free pages, highest addresses first. Returns the bytes released.
+ */
 size_t scavenger_release(struct cache *c, size_t max_b);
 
 #endif

@@ -11,10 +11,11 @@
 #define SMALL_MAX_B 32768
 #define TINY_MAX_B 16 /* objects below it that hold no pointers share blocks of this size */
 
-extern const uint16_t class_size_b[NCLASSES];      /**< object size */
-extern const uint8_t class_pages[NCLASSES];        /**< pages in one span */
+extern const uint16_t class_size_b[NCLASSES];       /**< object size */
+extern const uint8_t class_pages[NCLASSES];         /**< pages in one span */
 extern const uint8_t class_of_eighth[1024 / 8 + 1]; /**< class of sizes up to 1024, by size/8 */
-extern const uint8_t class_of_128th[(SMALL_MAX_B - 1024) / 128 + 1]; /**< above, by (size-1024)/128 */
+extern const uint8_t
+    class_of_128th[(SMALL_MAX_B - 1024) / 128 + 1]; /**< above, by (size-1024)/128 */
 
 /** The class of a size in [1, SMALL_MAX_B]. */
 static inline unsigned

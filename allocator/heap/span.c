@@ -65,7 +65,7 @@ span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum s
     s->base = base;
     s->npages = npages;
     s->kind = (uint8_t)kind;
-    s->class = (uint8_t)class;
+    s->class = (uint8_t) class;
     s->needzero = needzero;
     s->elem_b = class == 0 ? npages * PAGE_B : class_size_b[class];
     s->nelems = class == 0 ? 1 : (uint32_t)(npages * PAGE_B / s->elem_b);
@@ -226,7 +226,6 @@ span_reclaim_freed(struct span *s)
     span_load_cache(s, 0);
     return n;
 }
-
 
 uint32_t
 span_count_marked(const struct span *s)

@@ -4,7 +4,8 @@
  * touches no object page of pointer-free memory.
  *
  * Which slots are free, between two sweeps:
- *   - slots from free_index on: those whose bit in alloc_bits is 0 (they were dead at the last sweep);
+ *   - slots from free_index on: those whose bit in alloc_bits is 0 (they were dead at the last
+ * sweep);
  *   - slots below it: those whose bit in freed_bits is 1 (sh_free since then), nothing else.
  * The allocator walks alloc_bits 64 slots at a time: alloc_cache holds the free ones among
  * [cache_base, cache_base + 64), and count-trailing-zeros finds the next. free_index is what others
@@ -24,9 +25,9 @@
 
 #include <spanheap.h>
 
-/* What the objects of a span may hold. Go's span class is class << 1 | noscan; C needs a second kind
-   of scannable object, of which nothing is known, and keeps tiny blocks apart so that sh_free can
-   tell a shared block from an object of 16 bytes. */
+/* What the objects of a span may hold. Go's span class is class << 1 | noscan; C needs a second
+   kind of scannable object, of which nothing is known, and keeps tiny blocks apart so that sh_free
+   can tell a shared block from an object of 16 bytes. */
 enum span_kind {
     KIND_TYPED,   /* scannable; layout says where the pointers are */
     KIND_NOSCAN,  /* no pointers */
@@ -35,7 +36,8 @@ enum span_kind {
 };
 
 #define NSPANCLASSES (2 * NCLASSES) /* Go's: typed and noscan */
-/* Rows of the thread cache and of the central lists: the span classes, the untyped, the tiny one. */
+/* Rows of the thread cache and of the central lists: the span classes, the untyped, the tiny one.
+ */
 #define TINY_ROW (3 * NCLASSES)
 #define NROWS (TINY_ROW + 1)
 
@@ -51,13 +53,13 @@ enum span_state {
 struct span {
     /* Read for every pointer that marking follows. */
     uintptr_t base;
-    size_t elem_b;    /* object size; of a large span its usable bytes */
-    uint32_t magic;   /* see sizeclass_magic(); 0 in a large span: every offset is object 0 */
+    size_t elem_b;  /* object size; of a large span its usable bytes */
+    uint32_t magic; /* see sizeclass_magic(); 0 in a large span: every offset is object 0 */
     uint32_t nelems;
     uint64_t *mark_bits;
-    uint8_t kind;  /* enum span_kind */
-    uint8_t class; /* 0: large */
-    uint8_t state; /* enum span_state */
+    uint8_t kind;     /* enum span_kind */
+    uint8_t class;    /* 0: large */
+    uint8_t state;    /* enum span_state */
     uint8_t needzero; /* slots may hold old contents */
     _Atomic uint32_t free_index;
     uint64_t *alloc_bits;
@@ -150,8 +152,8 @@ bool span_record_free(struct span *s, uint32_t index);
 /** Makes the slots of span_record_free() allocatable again. Owner only. Returns how many. */
 uint32_t span_reclaim_freed(struct span *s);
 /**
- * Makes free what is not marked or was freed, and clears the marks. Returns how many objects died that
- * span_record_free() has not reported; *marked_but_freed: freed after they had been marked.
+ * Makes free what is not marked or was freed, and clears the marks. Returns how many objects died
+ * that span_record_free() has not reported; *marked_but_freed: freed after they had been marked.
  */
 uint32_t span_commit_sweep(struct span *s, uint32_t *marked_but_freed);
 

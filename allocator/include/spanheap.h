@@ -15,8 +15,8 @@
  * objects it does not (as in Go).
  *
  * Threads: each thread that touches the heap must be attached (see "Threads" below).
- * Signals: one signal stops threads (SH_SIGNAL, default SIGPWR). A signal handler may hold pointers, on
- *          its alternate stack too, but must not call the library. Stacks switched by hand
+ * Signals: one signal stops threads (SH_SIGNAL, default SIGPWR). A signal handler may hold
+ * pointers, on its alternate stack too, but must not call the library. Stacks switched by hand
  *          (swapcontext) are not known. See allocator/README.md.
  * Errors:  a user's mistake that would corrupt the heap ends the program with one line on stderr,
  *          "spanheap: fatal: ...", and SIGABRT. Nothing returns half-done.
@@ -131,9 +131,10 @@ SH_API void *sh_try_alloc(size_t count, size_t size, enum sh_alloc_flags flags);
 SH_API void sh_free(void *p);
 
 /**
- * Resizes an untyped or pointer-free object, which keeps its kind; p NULL allocates untyped. Returns
- * the object, moved or not; new bytes are zero. The old one is freed if it moved. Of a shared tiny
- * object the bytes beyond the original size are not specified. Fatal for a typed object.
+ * Resizes an untyped or pointer-free object, which keeps its kind; p NULL allocates untyped.
+ * Returns the object, moved or not; new bytes are zero. The old one is freed if it moved. Of a
+ * shared tiny object the bytes beyond the original size are not specified. Fatal for a typed
+ * object.
  */
 SH_API void *sh_realloc(void *p, size_t size);
 
@@ -200,8 +201,8 @@ SH_API size_t sh_release_memory(void);
  * The main thread is attached. With the shared library every thread made by pthread_create or
  * thrd_create is attached from its creation on. With the static one, make threads by
  * sh_thread_create; a thread made elsewhere calls sh_thread_attach() before it touches the heap.
- * A heap call from an unknown thread is fatal. At a thread's end the heap can be used in destructors of
- * pthread keys up to the last but one of their PTHREAD_DESTRUCTOR_ITERATIONS rounds.
+ * A heap call from an unknown thread is fatal. At a thread's end the heap can be used in
+ * destructors of pthread keys up to the last but one of their PTHREAD_DESTRUCTOR_ITERATIONS rounds.
  */
 
 /** pthread_create; arg is kept alive for the new thread, and the result until it is joined. */

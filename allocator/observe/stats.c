@@ -31,7 +31,7 @@ fill_objects(struct sh_stats *out, const struct counts *sum)
     out->total_alloc_b = sum->large_alloc_b;
     uint64_t freed_b = sum->large_free_b;
     out->mallocs = out->frees = sum->tiny_allocs;
-    for (unsigned class = 0; class < NCLASSES; class++) {
+    for (unsigned class = 0; class < NCLASSES; class ++) {
         out->mallocs += sum->mallocs[class];
         out->frees += sum->frees[class];
         out->total_alloc_b += sum->mallocs[class] * class_size_b[class];

@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include "collector/verify.h"
+#include "heap/cache.h"
 #include "heap/pageheap.h"
 #include "heap/scavenger.h"
 
@@ -14,6 +15,12 @@ make_span(size_t npages, bool *needzero)
     struct span *s = pageheap_make_span(base, npages, 0, KIND_NOSCAN, *needzero);
     assert_non_null(s);
     return s;
+}
+
+static size_t
+release(size_t max_b)
+{
+    return scavenger_release(cache_self, max_b);
 }
 
 static void
@@ -82,7 +89,7 @@ test_fresh_pages_need_no_zeroing_and_used_ones_do(void **state)
 {
     (void)state;
     bool needzero = true;
-    scavenger_release(SIZE_MAX);
+    release(SIZE_MAX);
     struct span *s = make_span(ARENA_PAGES, &needzero);
     assert_false(needzero);
     for (size_t offset = 0; offset < ARENA_B; offset += PAGE_B)
@@ -106,9 +113,9 @@ test_released_pages_read_as_zero(void **state)
     uintptr_t base = s->base;
     pageheap_free_span(s);
     size_t unscavenged = pageheap.pages.free_pages - pageheap.pages.scavenged_pages;
-    assert_int_equal(scavenger_release(SIZE_MAX), unscavenged * PAGE_B);
+    assert_int_equal(release(SIZE_MAX), unscavenged * PAGE_B);
     assert_int_equal(pageheap.pages.free_pages, pageheap.pages.scavenged_pages);
-    assert_int_equal(scavenger_release(SIZE_MAX), 0);
+    assert_int_equal(release(SIZE_MAX), 0);
     s = make_span(ARENA_PAGES, &needzero);
     assert_int_equal(s->base, base);
     assert_false(needzero);
@@ -127,7 +134,7 @@ test_release_stops_at_its_limit(void **state)
     memset((void *)s->base, 0xff, 256 * PAGE_B);
     pageheap_free_span(s);
     size_t before = pageheap.pages.scavenged_pages;
-    size_t released_b = scavenger_release(10 * PAGE_B);
+    size_t released_b = release(10 * PAGE_B);
     assert_in_range(released_b, 10 * PAGE_B, 10 * PAGE_B + 65536 - PAGE_B);
     assert_int_equal((pageheap.pages.scavenged_pages - before) * PAGE_B, released_b);
 }

@@ -64,6 +64,24 @@ test_each_callee_saved_register_of_the_collecting_thread_is_a_root(void **state)
     }
 }
 
+/* A loop may leave nothing but its end pointer: in a register, the byte before it counts as well.
+ */
+static void
+test_end_pointer_in_a_register_keeps_object(void **state)
+{
+    (void)state;
+    size_t usable = sh_round_size(FRESH_OBJECT_B);
+    new_object();
+    hold_r12(sh_collect, hidden - usable); /* hidden: the complement of one past the end */
+    assert_true(is_alive(hidden));
+    clear_stack();
+    hold_r12(sh_collect, hidden - usable - 1);
+    assert_false(is_alive(hidden));
+    new_object();
+    hold_r12(sh_collect, hidden + 1); /* one before the start */
+    assert_false(is_alive(hidden));
+}
+
 /* ---- A thread that is elsewhere ---- */
 
 struct worker {
@@ -372,6 +390,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_callee_saved_register_of_the_collecting_thread_is_a_root),
+        cmocka_unit_test(test_end_pointer_in_a_register_keeps_object),
         cmocka_unit_test(test_general_register_of_a_running_thread_is_a_root),
         cmocka_unit_test(test_vector_register_of_a_running_thread_is_a_root),
         cmocka_unit_test(test_red_zone_of_a_running_thread_is_a_root),

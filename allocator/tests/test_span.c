@@ -79,7 +79,7 @@ test_cache_walk_finds_each_free_slot_once_in_order(void **state)
         for (uint32_t i = 0; i < s.nelems; i++)
             s.alloc_bits[i / 64] |= (rng_next(&rng) >> 40 & 1) << (i % 64);
         span_load_cache(&s, 0);
-        uint32_t index;
+        uint32_t index = UINT32_MAX;
         for (uint32_t i = 0; i < s.nelems; i++) {
             if (bit(s.alloc_bits, i))
                 continue;

@@ -421,6 +421,76 @@ test_thread_that_cannot_be_made_leaves_nothing_behind(void **state)
     verify_now();
 }
 
+/* ---- Masks and cancellation ---- */
+
+static void *
+make_thread_with_mask(void *arg)
+{
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL); /* not filtered in the static library */
+    pthread_t thread = start(compute_with_all_signals_blocked, arg);
+    sh_thread_sigmask(SIG_SETMASK, &(sigset_t){0}, NULL);
+    sh_thread_join(thread, NULL);
+    return NULL;
+}
+
+static void
+test_stop_signal_is_not_blocked_by_an_inherited_mask(void **state)
+{
+    (void)state;
+    int masked_well = 0;
+    begin();
+    pthread_t thread = start(make_thread_with_mask, &masked_well);
+    wait_ready(1);
+    sh_collect();
+    atomic_store(&stop, 1);
+    sh_thread_join(thread, NULL);
+    assert_true(masked_well);
+}
+
+static void
+use_heap_at_end(void *slot)
+{
+    *(void **)slot = sh_alloc(100);
+    sh_collect();
+}
+
+static void *
+wait_to_be_cancelled(void *arg)
+{
+    void *volatile slot = NULL;
+    char byte;
+    pthread_cleanup_push(use_heap_at_end, (void *)&slot);
+    atomic_store(&ready, 1);
+    for (;;)
+        (void)!read(ends[0], &byte, 1);
+    pthread_cleanup_pop(0);
+    return arg;
+}
+
+static void
+test_cancelled_thread_leaves_in_order(void **state)
+{
+    (void)state;
+    struct sh_stats before, after;
+    assert_int_equal(pipe(ends), 0);
+    sh_stats_read(&before);
+    begin();
+    void *result = NULL;
+    pthread_t thread = start(wait_to_be_cancelled, NULL);
+    wait_ready(1);
+    sh_collect();
+    assert_int_equal(pthread_cancel(thread), 0);
+    sh_thread_join(thread, &result);
+    assert_ptr_equal(result, PTHREAD_CANCELED);
+    sh_stats_read(&after);
+    assert_int_equal(after.num_threads, before.num_threads);
+    verify_now();
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int
 main(void)
 {
@@ -437,6 +507,8 @@ main(void)
         cmocka_unit_test(test_threads_may_come_and_go_while_the_heap_is_collected),
         cmocka_unit_test(test_roots_may_change_while_others_stop_the_world),
         cmocka_unit_test(test_thread_that_cannot_be_made_leaves_nothing_behind),
+        cmocka_unit_test(test_stop_signal_is_not_blocked_by_an_inherited_mask),
+        cmocka_unit_test(test_cancelled_thread_leaves_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,9 +13,9 @@ struct sh_defer_record {
 };
 _Static_assert(sizeof(struct sh_defer_record) == RECORD_B, "the record's size is documented");
 
-static const struct sh_type record_type = SH_TYPE(
-    struct sh_defer_record,
-    SH_POINTER_AT(struct sh_defer_record, older) | SH_POINTER_AT(struct sh_defer_record, arg));
+static const struct sh_type record_type =
+    SH_TYPE(struct sh_defer_record, SH_POINTER_AT(struct sh_defer_record, older) |
+                                        SH_POINTER_AT(struct sh_defer_record, arg));
 
 void
 sh_defer(struct sh_defer_scope *scope, void (*call)(void *arg), void *arg)

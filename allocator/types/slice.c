@@ -78,6 +78,7 @@ sh_slice_append(const struct sh_type *element, struct sh_slice s, const void *sr
                "sh_slice_append: %zu elements and %zu more overflow", s.len, count);
     if (need > s.cap)
         s = grow(element, s, need);
+    sh_require(s.data != NULL || count == 0, "sh_slice_append: capacity %zu, but no array", s.cap);
     if (count > 0) {
         char *end = (char *)s.data + s.len * element->size;
         if (src != NULL)
