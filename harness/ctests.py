@@ -7,8 +7,9 @@ the run said about them. Near its head a test program may state, in comments of 
     /* libs: -ldl */                   more libraries
     /* needs-shared */                 link libspanheap.so instead of the objects
 
-Modes: native is gcc -O1 -g with the invariants on (-DSH_DEBUG); asan adds ASan and UBSan, to the allocator too; valgrind runs the
-native program under memcheck. A mode whose tool is missing is skipped with the reason.
+Modes: native is gcc -O1 -g with the invariants on (-DSH_DEBUG); asan adds ASan and UBSan, to the
+allocator too; valgrind runs the native program under memcheck. A mode whose tool is missing is
+skipped with the reason.
 """
 
 from __future__ import annotations

@@ -54,15 +54,19 @@ die_of_zombie(uintptr_t holder, uintptr_t at, uintptr_t address)
         (void *)holder, (size_t)(at - holder), (void *)address);
 }
 
-/* The address just past an object's end is no zombie: a C program may keep it. It keeps nothing. */
+/* The address just past an object's end is no zombie: a C program may keep it. Where no object begins
+   there it keeps the one that it ends, so that it stays good. False: it ends none. */
 static bool
-is_end_of_object(uintptr_t address)
+mark_by_end(struct marker *m, uintptr_t address)
 {
-    const struct span *s = pageheap_span_of(address - 1);
+    struct span *s = pageheap_span_of(address - 1);
     if (s == NULL)
         return false;
     uint32_t index = span_index(s, address - 1);
-    return span_is_allocated(s, index) && span_slot(s, index) + s->elem_b == address;
+    if (!span_is_allocated(s, index) || span_slot(s, index) + s->elem_b != address)
+        return false;
+    mark_slot(m, s, index);
+    return true;
 }
 
 static void
@@ -75,7 +79,7 @@ mark_exact(struct marker *m, uintptr_t holder, uintptr_t at)
     uint32_t index = s == NULL ? 0 : span_index(s, address);
     if (likely(s != NULL && span_is_allocated(s, index)))
         mark_slot(m, s, index);
-    else if (!is_end_of_object(address))
+    else if (!mark_by_end(m, address))
         die_of_zombie(holder, at, address);
 }
 

@@ -96,18 +96,16 @@ count_alive(const uintptr_t *hidden, size_t n)
     return alive;
 }
 
-#define FRESH_OBJECT_B 500
-
 /* An object at an address that no earlier one had, so that no stale word can stand for it. */
 static NOINLINE void *
-fresh_object(void)
+fresh_object(size_t size)
 {
     static void *spacers[1000];
     static size_t n;
     if (n == COUNT_OF(spacers))
         abort();
-    spacers[n++] = sh_alloc(FRESH_OBJECT_B);
-    return sh_alloc(FRESH_OBJECT_B);
+    spacers[n++] = sh_alloc(size);
+    return sh_alloc(size);
 }
 
 /* Overwrites the part of the stack that earlier calls have used. Red zones would leave holes. */

@@ -48,7 +48,7 @@ test_unreachable_objects_are_freed(void **state)
 static void
 allocate_and_hold_offset(void *offset)
 {
-    char *p = sh_alloc(1000);
+    char *p = fresh_object(1000);
     hidden[0] = hide(p);
     held = p + *(ptrdiff_t *)offset;
 }
@@ -58,7 +58,7 @@ survives_root_at(ptrdiff_t offset)
 {
     run_elsewhere(allocate_and_hold_offset, &offset);
     collect();
-    bool alive = is_alive(hidden[0]);
+    volatile size_t alive = is_alive(hidden[0]);
     held = NULL;
     collect();
     assert_false(is_alive(hidden[0]));
@@ -139,7 +139,7 @@ make_holder(void *kind)
         n = sh_alloc_noscan(sizeof *n);
     else
         n = sh_alloc(sizeof *n);
-    struct node *a = sh_alloc(48), *b = sh_alloc(48);
+    struct node *a = fresh_object(48), *b = fresh_object(48);
     hidden[0] = hide(a);
     hidden[1] = hide(b);
     sh_store(&n->next, a);
@@ -226,6 +226,41 @@ test_typed_arrays_are_exact_at_every_size(void **state)
         collect();
         if (lost > 0 || kept > 0)
             fail_msg("shape %zu: %zu lost, %zu kept for nothing", i, lost, kept);
+    }
+}
+
+/* Slots of 3, 5, 6 ... words: where their pointer bits straddle two words of the span's bitmap. */
+static void
+make_many_typed(void *shape)
+{
+    struct shape *s = shape;
+    s->mask[0] = UINT64_C(1) << s->pointer;
+    s->type = (struct sh_type){"slot", s->words * WORD_B, s->mask};
+    void **table = sh_alloc(N * sizeof *table);
+    for (size_t i = 0; i < N; i++) {
+        void **object = sh_alloc_typed(&s->type), *target = sh_alloc(32);
+        hidden[i] = hide(target);
+        sh_store(&object[s->pointer], target);
+        sh_store(&table[i], object);
+    }
+    held = table;
+}
+
+static void
+test_pointers_of_all_slots_of_a_span_are_followed(void **state)
+{
+    (void)state;
+    static struct shape shapes[] = {
+        {.words = 3, .pointer = 0}, {.words = 3, .pointer = 1},   {.words = 3, .pointer = 2},
+        {.words = 6, .pointer = 5}, {.words = 12, .pointer = 7},  {.words = 44, .pointer = 40},
+        {.words = 1, .pointer = 0}, {.words = 64, .pointer = 63},
+    };
+    for (size_t i = 0; i < COUNT_OF(shapes); i++) {
+        run_elsewhere(make_many_typed, &shapes[i]);
+        collect();
+        assert_int_equal(count_alive(hidden, N), N);
+        held = NULL;
+        collect();
     }
 }
 
@@ -411,6 +446,7 @@ main(void)
         cmocka_unit_test(test_noscan_object_holds_nothing),
         cmocka_unit_test(test_untyped_object_holds_by_every_word),
         cmocka_unit_test(test_typed_arrays_are_exact_at_every_size),
+        cmocka_unit_test(test_pointers_of_all_slots_of_a_span_are_followed),
         cmocka_unit_test(test_cycles_are_freed),
         cmocka_unit_test(test_list_of_a_million_is_marked_without_a_deep_stack),
         cmocka_unit_test(test_typed_slot_that_points_to_a_freed_object_is_fatal),

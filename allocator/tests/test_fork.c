@@ -98,6 +98,34 @@ make_threads(void *arg)
 }
 
 static void *
+collect_once(void *done)
+{
+    sh_collect();
+    atomic_store((_Atomic int *)done, 1);
+    return NULL;
+}
+
+/* The signal must find the child's thread, not one of the parent's number. */
+static void
+compute_while_another_collects(void *arg)
+{
+    pthread_t thread;
+    _Atomic int done = 0;
+    (void)arg;
+    need(sh_thread_create(&thread, NULL, collect_once, &done) == 0, "a thread can be made");
+    while (!atomic_load(&done)) {
+    }
+    sh_thread_join(thread, NULL);
+}
+
+static void
+test_child_s_own_thread_can_be_stopped(void **state)
+{
+    (void)state;
+    assert_child_succeeds(compute_while_another_collects, NULL);
+}
+
+static void *
 allocate_hard(void *arg)
 {
     unsigned char *volatile kept[8] = {NULL};
@@ -250,6 +278,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_child_allocates_and_collects),
         cmocka_unit_test(test_grandchild_works_too),
+        cmocka_unit_test(test_child_s_own_thread_can_be_stopped),
         cmocka_unit_test(test_child_has_one_thread_and_makes_new_ones),
         cmocka_unit_test(test_fork_while_others_allocate_hard),
         cmocka_unit_test(test_fork_while_another_collects_and_releases),

@@ -33,7 +33,7 @@ static void
 make_hidden(void *unused)
 {
     (void)unused;
-    hidden = hide(fresh_object());
+    hidden = hide(fresh_object(500));
 }
 
 static void
@@ -70,7 +70,7 @@ static void
 test_end_pointer_in_a_register_keeps_object(void **state)
 {
     (void)state;
-    size_t usable = sh_round_size(FRESH_OBJECT_B);
+    size_t usable = sh_round_size(500);
     new_object();
     hold_r12(sh_collect, hidden - usable); /* hidden: the complement of one past the end */
     assert_true(is_alive(hidden));

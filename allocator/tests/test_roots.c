@@ -13,7 +13,7 @@ static uintptr_t hidden;
 static void
 make_into(void *slot)
 {
-    void *p = fresh_object();
+    void *p = fresh_object(500);
     hidden = hide(p);
     *(void *volatile *)slot = p;
 }
@@ -113,7 +113,7 @@ static pthread_key_t keys[KEYS];
 static void
 set_key(void *key)
 {
-    void *p = fresh_object();
+    void *p = fresh_object(500);
     hidden = hide(p);
     pthread_setspecific(*(pthread_key_t *)key, p);
 }
@@ -159,7 +159,7 @@ wait_stage(struct worker *w, int stage)
 static NOINLINE void
 hold_in_tls(void)
 {
-    in_tls = fresh_object();
+    in_tls = fresh_object(500);
     hidden = hide(in_tls);
 }
 
@@ -233,7 +233,7 @@ build_library(char path[64])
 static NOINLINE void
 hold_in_library_tls(void)
 {
-    void *p = fresh_object();
+    void *p = fresh_object(500);
     hidden = hide(p);
     *library_slot() = p;
 }
@@ -285,7 +285,7 @@ create_with_object(void *arg)
     (void)arg;
     pthread_t ignored;
     pthread_attr_t attr;
-    void *p = fresh_object();
+    void *p = fresh_object(500);
     hidden = hide(p);
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -314,7 +314,7 @@ static void *
 return_object(void *unused)
 {
     (void)unused;
-    void *p = fresh_object();
+    void *p = fresh_object(500);
     hidden = hide(p);
     return p;
 }
