@@ -54,8 +54,8 @@ die_of_zombie(uintptr_t holder, uintptr_t at, uintptr_t address)
         (void *)holder, (size_t)(at - holder), (void *)address);
 }
 
-/* The address just past an object's end is no zombie: a C program may keep it. Where no object begins
-   there it keeps the one that it ends, so that it stays good. False: it ends none. */
+/* The address just past an object's end is no zombie: a C program may keep it. Where no object
+   begins there it keeps the one that it ends, so that it stays good. False: it ends none. */
 static bool
 mark_by_end(struct marker *m, uintptr_t address)
 {

@@ -105,6 +105,9 @@ test_explicit_free_makes_a_full_span_partial_and_an_empty_one_pages(void **state
     sh_collect();
     unsigned row = row_of(2048, KIND_UNTYPED);
     struct span *s = pageheap_span_of((uintptr_t)held[32]);
+    if (s == NULL)
+        fail_msg("a live object has no span");
+    uint32_t slots = s == NULL ? 0 : s->nelems;
     struct central_counts before = central_count(row);
     size_t nspans = pageheap.nspans, freed = 0;
     for (size_t i = 0; i < 64; i++)
@@ -112,7 +115,7 @@ test_explicit_free_makes_a_full_span_partial_and_an_empty_one_pages(void **state
             sh_free(held[i]);
             held[i] = NULL;
             struct central_counts n = central_count(row);
-            if (++freed < s->nelems)
+            if (++freed < slots)
                 assert_int_equal(n.swept_partial, before.swept_partial + 1);
         }
     assert_int_equal(freed, 4);
