@@ -98,20 +98,18 @@ pthread_exit(void *result)
 SH_API int
 pthread_tryjoin_np(pthread_t thread, void **result)
 {
-    struct thread *t = threads_find(thread);
+    struct thread *t = threads_claim(thread);
     int error = REAL(pthread_tryjoin_np)(thread, result);
-    if (error == 0)
-        threads_forget(t);
+    threads_settle(t, error == 0);
     return error;
 }
 
 SH_API int
 pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock, const struct timespec *end)
 {
-    struct thread *t = threads_find(thread);
+    struct thread *t = threads_claim(thread);
     int error = REAL(pthread_clockjoin_np)(thread, result, clock, end);
-    if (error == 0)
-        threads_forget(t);
+    threads_settle(t, error == 0);
     return error;
 }
 

@@ -242,29 +242,33 @@ static struct thread *
 find_thread(pthread_t handle)
 {
     for (struct thread *t = world.threads; t != NULL; t = t->next)
-        if (t->created && !t->detached && pthread_equal(t->handle, handle))
+        if (t->created && !t->detached && !t->claimed && pthread_equal(t->handle, handle))
             return t;
     return NULL;
 }
 
 struct thread *
-threads_find(pthread_t handle)
+threads_claim(pthread_t handle)
 {
     lock_list();
     struct thread *t = find_thread(handle);
+    if (t != NULL)
+        t->claimed = true;
     lock_drop(&world.lock);
     return t;
 }
 
 void
-threads_forget(struct thread *t)
+threads_settle(struct thread *t, bool done)
 {
     if (t == NULL)
         return;
     lock_list();
-    t->detached = true;
-    t->result = NULL;
-    bool dead = t->life == LIFE_ENDED;
+    t->claimed = false;
+    t->detached = t->detached || done;
+    if (done)
+        t->result = NULL;
+    bool dead = done && t->life == LIFE_ENDED;
     if (dead)
         unlink_thread(t);
     lock_drop(&world.lock);
@@ -273,6 +277,7 @@ threads_forget(struct thread *t)
 }
 
 struct join {
+    struct thread *record;
     threads_join_function join;
     pthread_t thread;
     void **result;
@@ -283,30 +288,28 @@ struct join {
 static void
 end_cancelled_wait(void *arg)
 {
-    (void)arg;
+    struct join *j = arg;
     world_leave_safe(thread_self());
+    threads_settle(j->record, false);
 }
 
 static void
 wait_for_thread(void *arg)
 {
     struct join *j = arg;
-    pthread_cleanup_push(end_cancelled_wait, NULL);
+    pthread_cleanup_push(end_cancelled_wait, j);
     j->error = j->join(j->thread, j->result);
     pthread_cleanup_pop(0);
 }
 
-/* The record is looked up first: once joined, the handle may belong to another thread. */
 int
 threads_join(threads_join_function join, pthread_t thread, void **result)
 {
     void *value = NULL;
-    struct join j = {join, thread, &value, 0};
     caller("sh_thread_join");
-    struct thread *t = threads_find(thread);
+    struct join j = {threads_claim(thread), join, thread, &value, 0};
     world_safe_call(wait_for_thread, &j);
-    if (j.error == 0)
-        threads_forget(t);
+    threads_settle(j.record, j.error == 0);
     if (j.error == 0 && result != NULL)
         *result = value;
     return j.error;
@@ -316,10 +319,9 @@ int
 threads_detach(threads_detach_function detach, pthread_t thread)
 {
     caller("sh_thread_detach");
-    struct thread *t = threads_find(thread);
+    struct thread *t = threads_claim(thread);
     int error = detach(thread);
-    if (error == 0)
-        threads_forget(t);
+    threads_settle(t, error == 0);
     return error;
 }
 

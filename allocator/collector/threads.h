@@ -36,10 +36,14 @@ int threads_join(threads_join_function join, pthread_t thread, void **result);
 int threads_detach(threads_detach_function detach, pthread_t thread);
 /** What pthread_exit passes on: a root until the thread is joined. */
 void threads_set_result(void *result);
-/** The record of a thread that can still be joined, or NULL. */
-struct thread *threads_find(pthread_t handle);
-/** Nobody will ask for this thread's result any more. NULL is ignored. */
-void threads_forget(struct thread *t);
+/**
+ * The record of a thread that is about to be joined or detached, or NULL. It is claimed: once the C
+ * library has given the handle free, another thread may have it, and must not be taken for this
+ * one. To be followed by threads_settle().
+ */
+struct thread *threads_claim(pthread_t handle);
+/** Ends a claim: done, nobody will ask for the result any more; else it can be claimed again. */
+void threads_settle(struct thread *t, bool done);
 /** The set itself, or a copy in *buffer without the stop signal. */
 const sigset_t *threads_without_stop_signal(const sigset_t *set, sigset_t *buffer);
 /** Called from assembly; see registers.S. */

@@ -42,6 +42,7 @@ struct thread {
     enum thread_life life;
     bool created;  /* by sh_thread_create: there is a handle, an argument, a result */
     bool detached; /* nobody will ask for the result */
+    bool claimed;  /* somebody is joining or detaching it: its handle may soon be another's */
     pid_t tid;
     pthread_t handle;
     _Atomic uint32_t handle_known; /* the child waits for it before it runs */

@@ -1,8 +1,8 @@
 /* Threads that come and go: attached and forgotten at the right time, whatever way they end. */
 #include "check.h"
 
+#include "collector/threads.h"
 #include "collector/verify.h"
-#include "collector/world.h"
 
 #include <sched.h>
 
@@ -181,6 +181,85 @@ test_threads_may_come_and_go_while_the_heap_is_collected(void **state)
     verify_now();
 }
 
+/* ---- The C library uses a handle again as soon as a thread is joined ---- */
+
+static pthread_t reused;
+static void *(*second_start)(void *);
+static void *second_arg;
+
+static size_t
+count_records(void)
+{
+    size_t n = 0;
+    world_lock_safely(&world.lock);
+    for (struct thread *t = world.threads; t != NULL && n < 1000; t = t->next)
+        n++;
+    lock_drop(&world.lock);
+    return n;
+}
+
+static void *
+return_argument(void *arg)
+{
+    return arg;
+}
+
+/* The second thread's record is entered before the first one's, and gets the same handle later. */
+static int
+create_with_the_handle_of_another(pthread_t *thread, const pthread_attr_t *attr,
+                                  void *(*run)(void *), void *arg)
+{
+    (void)attr;
+    second_start = run;
+    second_arg = arg;
+    if (sh_thread_create(&reused, NULL, return_argument, NULL) != 0)
+        return EAGAIN;
+    *thread = reused;
+    return 0;
+}
+
+static int
+detach_nothing(pthread_t thread)
+{
+    (void)thread;
+    return 0;
+}
+
+/* Joined, not yet forgotten: at this moment the handle means the second thread. */
+static int
+join_while_the_second_is_detached(pthread_t thread, void **result)
+{
+    int error = pthread_join(thread, result);
+    need(threads_detach(detach_nothing, thread) == 0, "the second thread is detached");
+    return error;
+}
+
+static void
+reuse_handle(void *arg)
+{
+    (void)arg;
+    size_t before = count_records();
+    pthread_t second;
+    need(threads_create(create_with_the_handle_of_another, &second, NULL, return_argument, NULL) ==
+             0,
+         "two threads with one handle");
+    need(threads_join(join_while_the_second_is_detached, reused, NULL) == 0, "the first is joined");
+    need(pthread_create(&second, NULL, second_start, second_arg) == 0, "the second runs");
+    sh_blocking_begin();
+    pthread_join(second, NULL);
+    sh_blocking_end();
+    need(count_records() == before, "each record is gone, once");
+    sh_thread_join(start(return_argument, NULL), NULL);
+    need(count_records() == before, "the list is whole");
+}
+
+static void
+test_reused_handle_does_not_find_the_old_thread(void **state)
+{
+    (void)state;
+    assert_child_succeeds(reuse_handle, NULL);
+}
+
 static void *
 change_roots(void *range)
 {
@@ -282,6 +361,7 @@ main(void)
         cmocka_unit_test(test_heap_call_of_an_unknown_thread_is_fatal),
         cmocka_unit_test(test_thread_made_elsewhere_may_attach_leave_and_attach),
         cmocka_unit_test(test_key_destructors_may_use_the_heap),
+        cmocka_unit_test(test_reused_handle_does_not_find_the_old_thread),
         cmocka_unit_test(test_threads_may_come_and_go_while_the_heap_is_collected),
         cmocka_unit_test(test_roots_may_change_while_others_stop_the_world),
         cmocka_unit_test(test_thread_that_cannot_be_made_leaves_nothing_behind),
