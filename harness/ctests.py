@@ -138,7 +138,8 @@ class Runner:
         path = self.build(program, mode)
         command = [str(path)]
         if mode == "valgrind":
-            command = ["valgrind", *VALGRIND, *command]
+            suppressions = self.project.allocator / "tests" / "valgrind.supp"
+            command = ["valgrind", *VALGRIND, f"--suppressions={suppressions}", *command]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SH_")}
         try:
             done = subprocess.run(

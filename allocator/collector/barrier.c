@@ -51,37 +51,44 @@ sh_compare_exchange(void *slot, void *expected, const void *desired)
 }
 
 static bool
-word_aligned(const void *a, const void *b, size_t size)
+word_aligned(const void *a, const void *b)
 {
-    return (((uintptr_t)a | (uintptr_t)b | size) & (WORD_B - 1)) == 0;
+    return (((uintptr_t)a | (uintptr_t)b) & (WORD_B - 1)) == 0;
 }
 
+/* The bytes after the last whole word hold no pointer. They are copied first where the ranges
+   overlap upwards, so that nothing is read after it was written. */
 void *
 sh_memmove(void *dst, const void *src, size_t size)
 {
-    if (!word_aligned(dst, src, size))
+    if (!word_aligned(dst, src))
         return memmove(dst, src, size); /* such memory holds no aligned pointers to keep whole */
     slot_word *to = dst;
     const slot_word *from = src;
-    size_t words = size / WORD_B;
-    if ((uintptr_t)dst <= (uintptr_t)src)
+    size_t words = size / WORD_B, tail = size % WORD_B;
+    if ((uintptr_t)dst <= (uintptr_t)src) {
         for (size_t i = 0; i < words; i++)
             store(&to[i], load(&from[i]));
-    else
+        memmove((void *)&to[words], (const void *)&from[words], tail);
+    } else {
+        memmove((void *)&to[words], (const void *)&from[words], tail);
         for (size_t i = words; i-- > 0;)
             store(&to[i], load(&from[i]));
+    }
     return dst;
 }
 
 void *
 sh_memset(void *dst, int byte, size_t size)
 {
-    if (!word_aligned(dst, dst, size))
+    if (!word_aligned(dst, dst))
         return memset(dst, byte, size);
     slot_word *to = dst;
+    size_t words = size / WORD_B;
     uintptr_t pattern = (uintptr_t)(unsigned char)byte * (UINTPTR_MAX / 0xff);
-    for (size_t i = 0; i < size / WORD_B; i++)
+    for (size_t i = 0; i < words; i++)
         store(&to[i], pattern);
+    memset((void *)&to[words], byte, size % WORD_B);
     return dst;
 }
 
@@ -99,7 +106,7 @@ swap(const struct sorting *s, size_t a, size_t b)
 {
     char *x = s->base + a * s->size, *y = s->base + b * s->size;
     size_t at = 0;
-    if (word_aligned(x, y, 0))
+    if (word_aligned(x, y))
         for (; at + WORD_B <= s->size; at += WORD_B) {
             uintptr_t word = load((slot_word *)(x + at));
             store((slot_word *)(x + at), load((slot_word *)(y + at)));
