@@ -63,7 +63,8 @@ def renew(project: Project) -> list[Path]:
         raise Fault(f"{source} is of a quick run, which gives no figures to quote: make bench")
     target = folder(project)
     target.mkdir(parents=True, exist_ok=True)
-    store.replace_json(target / "summary.json", slim(summary))
+    compact = json.dumps(slim(summary), ensure_ascii=False, separators=(",", ":"))
+    store.replace_file(target / "summary.json", compact + "\n")
     written = [target / "summary.json"]
     for name in CHARTS:
         chart = project.latest / "plots" / f"{name}.png"
