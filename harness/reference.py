@@ -45,6 +45,7 @@ _HEADLINES = {
     "retained_b": "kept for ever", "open_fds": "descriptors open", "held_b": "held at once",
     "copied_b": "copied", "alloc_b_per_op": "allocated each time",
 }
+_DROPPED = frozenset({"values", "pauses_ns", "timeline", "collections_at_ns", "sweep"})
 _COLUMNS = ("allocs_per_op", "retained_b", "peak_rss_b", "ns_per_op")
 
 
@@ -58,12 +59,12 @@ def renew(project: Project) -> list[Path]:
     source = project.latest / "summary.json"
     if not source.exists():
         raise Fault(f"{source} is missing: run make bench first")
-    summary = json.loads(source.read_text())
+    summary = slim(json.loads(source.read_text()))
     if summary["run"]["settings"].get("quick"):
         raise Fault(f"{source} is of a quick run, which gives no figures to quote: make bench")
     target = folder(project)
     target.mkdir(parents=True, exist_ok=True)
-    compact = json.dumps(slim(summary), ensure_ascii=False, separators=(",", ":"))
+    compact = json.dumps(summary, ensure_ascii=False, separators=(",", ":"))
     store.replace_file(target / "summary.json", compact + "\n")
     written = [target / "summary.json"]
     for name in CHARTS:
@@ -76,14 +77,14 @@ def renew(project: Project) -> list[Path]:
 
 
 def slim(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The summary without single values and timelines, which the documents do not quote."""
+    """The summary without single values, sweeps and timelines, with six digits."""
     def without(value: Any) -> Any:
         if isinstance(value, Mapping):
-            dropped = {"values", "pauses_ns", "timeline", "collections_at_ns"}
-            return {key: without(item) for key, item in value.items() if key not in dropped}
+            return {key: without(item) for key, item in value.items()
+                    if key not in _DROPPED and not (key == "reason" and item is None)}
         if isinstance(value, list):
             return [without(item) for item in value]
-        return value
+        return float(f"{value:.6g}") if isinstance(value, float) else value
 
     return {key: without(value) for key, value in summary.items() if key != "cells"}
 

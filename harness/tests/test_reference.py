@@ -1,0 +1,80 @@
+"""The reference run: what the READMEs quote is what the stored summary says."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness import reference
+from harness.fault import Fault
+from harness.project import Project, here
+
+SUMMARY = json.loads((Path(__file__).parent / "data" / "summary.json").read_text())
+
+
+def test_readmes_quote_the_stored_reference_run() -> None:
+    project = here()
+    stored = json.loads((reference.folder(project) / "summary.json").read_text())
+    assert reference.overview(stored) in (project.root / "README.md").read_text()
+    for pitfall in stored["pitfalls"]:
+        readme = project.pitfalls / pitfall["id"] / "README.md"
+        if readme.exists():
+            assert reference.detail(stored, pitfall) in readme.read_text(), pitfall["id"]
+
+
+def test_pictures_of_the_readme_are_there() -> None:
+    text = (here().root / "README.md").read_text()
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    assert pictures
+    for picture in pictures:
+        assert (here().root / picture).is_file(), picture
+
+
+def test_overview_has_a_row_a_comparison_and_names_its_run() -> None:
+    text = reference.overview(SUMMARY)
+    assert "| [growth](pitfalls/growth/README.md) |" in text
+    assert SUMMARY["run"]["run"] in text
+    assert "control-" not in text
+
+
+def test_slim_summary_keeps_the_figures_that_are_quoted() -> None:
+    assert reference.overview(reference.slim(SUMMARY)) == reference.overview(SUMMARY)
+    assert "values" not in json.dumps(reference.slim(SUMMARY))
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Project:
+    """A checkout with a README and nothing measured."""
+    shutil.copytree(here().pitfalls, tmp_path / "pitfalls")
+    (tmp_path / "README.md").write_text("before\n<!-- numbers:begin -->\n<!-- numbers:end -->\nafter\n")
+    return Project(tmp_path)
+
+
+def test_without_a_run_the_message_says_what_to_do(copy: Project) -> None:
+    with pytest.raises(Fault, match="make bench"):
+        reference.renew(copy)
+
+
+def test_a_quick_run_is_not_quoted(copy: Project) -> None:
+    quick = {**SUMMARY, "run": {**SUMMARY["run"], "settings": {"quick": True, "rounds": 6}}}
+    copy.latest.mkdir(parents=True)
+    (copy.latest / "summary.json").write_text(json.dumps(quick))
+    with pytest.raises(Fault, match="quick run"):
+        reference.renew(copy)
+
+
+def test_text_around_the_marks_stays(copy: Project) -> None:
+    reference.fill(copy, SUMMARY)
+    text = (copy.root / "README.md").read_text()
+    assert text.startswith("before\n") and text.endswith("\nafter\n")
+    assert reference.overview(SUMMARY) in text
+
+
+def test_a_readme_without_marks_is_named(copy: Project) -> None:
+    (copy.root / "README.md").write_text("no marks\n")
+    with pytest.raises(Fault, match="numbers:begin"):
+        reference.fill(copy, SUMMARY)
