@@ -50,7 +50,8 @@ def test_slim_summary_keeps_the_figures_that_are_quoted() -> None:
 def copy(tmp_path: Path) -> Project:
     """A checkout with a README and nothing measured."""
     shutil.copytree(here().pitfalls, tmp_path / "pitfalls")
-    (tmp_path / "README.md").write_text("before\n<!-- numbers:begin -->\n<!-- numbers:end -->\nafter\n")
+    marks = f"{reference.BEGIN}\n{reference.END}"
+    (tmp_path / "README.md").write_text(f"before\n{marks}\nafter\n")
     return Project(tmp_path)
 
 
