@@ -205,3 +205,17 @@ def test_module_runs_as_a_command() -> None:
                           capture_output=True, text=True)
     assert done.returncode == 0
     assert "growth" in done.stdout
+
+
+def test_another_python_hands_over_to_debians(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness import __main__ as program
+
+    started: list[list[str]] = []
+    monkeypatch.setattr("sys.executable", "/opt/other/python3")
+    monkeypatch.setattr("sys.argv", ["harness", "list"])
+    monkeypatch.setattr("os.execv", lambda path, words: started.append(words))
+    program.use_debians_python()
+    assert started == [[str(program.DEBIAN_PYTHON), "-m", "harness", "list"]]
+    monkeypatch.setattr("sys.executable", str(program.DEBIAN_PYTHON))
+    program.use_debians_python()
+    assert len(started) == 1
