@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,16 @@ from harness.project import Project
 LINE = {"kind": "sample", "sample": "a/b/c/r00/timed", "text": "x" * 100}
 
 
-@pytest.fixture
-def small_files() -> Iterator[int]:
-    """Files cannot grow beyond 1000 bytes: a full disk that needs no root."""
+@contextmanager
+def small_files() -> Iterator[None]:
+    """Files cannot grow beyond 1000 bytes: a full disk that needs no root. Not a fixture: what pytest
+    itself writes must not be cut."""
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, old[1]))
-    yield 1000
-    resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
 
 
 def test_lines_come_back(tmp_path: Path) -> None:
@@ -55,9 +59,9 @@ def test_damage_in_the_middle_is_named(tmp_path: Path) -> None:
         store.read(path)
 
 
-def test_full_disk_keeps_what_was_stored(tmp_path: Path, small_files: int) -> None:
+def test_full_disk_keeps_what_was_stored(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    with store.Store(path) as kept:
+    with small_files(), store.Store(path) as kept:
         stored = 0
         with pytest.raises(Fault, match="the disk is full. What was stored until now is kept"):
             for _ in range(20):
@@ -79,10 +83,10 @@ def test_folder_that_cannot_be_made_is_a_clear_message(tmp_path: Path) -> None:
         store.Store(tmp_path / "file" / "run.jsonl")
 
 
-def test_replacing_a_file_leaves_no_half_file(tmp_path: Path, small_files: int) -> None:
+def test_replacing_a_file_leaves_no_half_file(tmp_path: Path) -> None:
     path = tmp_path / "latest" / "bench.json"
     store.replace_json(path, {"v": 1})
-    with pytest.raises(Fault, match="cannot be written"):
+    with small_files(), pytest.raises(Fault, match="cannot be written"):
         store.replace_json(path, {"v": "x" * 5000})
     assert json.loads(path.read_text()) == {"v": 1}
     assert [p.name for p in path.parent.iterdir()] == ["bench.json"]
