@@ -19,7 +19,7 @@ LINE = {"kind": "sample", "sample": "a/b/c/r00/timed", "text": "x" * 100}
 
 @contextmanager
 def small_files() -> Iterator[None]:
-    """Files cannot grow beyond 1000 bytes: a full disk that needs no root. Not a fixture: what pytest
+    """Files cannot grow beyond 1000 bytes: a full disk without root. No fixture: what pytest
     itself writes must not be cut."""
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, old[1]))
