@@ -40,7 +40,7 @@ from harness.report_view import (
 
 FOLDER = "reference"
 BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
-CHARTS = ("rss-slice-retention", "forest-time", "flags", "sweep-growth")
+CHARTS = ("rss-slice-retention", "flags")  # the pictures of the README
 _HEADLINES = {
     "retained_b": "kept for ever", "open_fds": "descriptors open", "held_b": "held at once",
     "copied_b": "copied", "alloc_b_per_op": "allocated each time",
