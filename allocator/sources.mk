@@ -5,7 +5,8 @@ SPANHEAP_SOURCES := \
 	collector/init.c collector/cycle.c collector/world.c collector/threads.c \
 	collector/threads_real.c collector/fork.c \
 	collector/roots.c collector/segments.c collector/mark.c collector/workbuf.c \
-	collector/barrier.c collector/sweep.c collector/pacer.c collector/verify.c \
+	collector/markers.c collector/assist.c collector/background.c collector/pacing.c \
+	collector/barrier.c collector/sweep.c collector/pacer.c collector/verify.c collector/reach.c collector/stress.c \
 	collector/registers.S collector/store.S \
 	observe/stats.c observe/pauses.c observe/gctrace.c \
 	types/slice.c types/defer.c types/pool.c

@@ -1,16 +1,25 @@
 #include "collector/cycle.h"
 
-#include "collector/pacer.h"
+#include "collector/assist.h"
+#include "collector/background.h"
+#include "collector/fault.h"
+#include "collector/pacing.h"
+#include "collector/reach.h"
 #include "collector/segments.h"
+#include "collector/stress.h"
 #include "collector/sweep.h"
 #include "collector/verify.h"
 #include "heap/central.h"
 #include "heap/os.h"
 #include "observe/observe.h"
 
-#include <unistd.h>
+#include <time.h>
 
-struct cycle cycle SH_STATE = {.gogc = 100};
+/* The stop that ends marking may do a little of it, so that a handful of recorded values does not
+   make another round. More with each round, so that there is an end. */
+#define END_WORK_B ((uint64_t)64 << 10)
+
+struct cycle cycle SH_STATE = {.gogc = 100, .barrier = BARRIER_DELETION};
 
 static _Atomic(sh_oom_hook) oom_hook SH_STATE;
 
@@ -29,18 +38,10 @@ cycle_on_start(void (*function)(void))
 void
 cycle_set_goal(void)
 {
-    atomic_store(&cycle.goal_b,
-                 pacer_heap_goal(cycle.marked_b, cycle.roots.stacks, cycle.roots.data, cycle.gogc));
+    pacing_set_goal();
 }
 
-/* ---- The stop ---- */
-
-static void
-flush_all_caches(void)
-{
-    for (struct thread *t = world.threads; t != NULL; t = t->next)
-        cache_flush(&t->cache);
-}
+/* ---- The first stop ---- */
 
 static void
 run_start_functions(void)
@@ -50,70 +51,291 @@ run_start_functions(void)
             cycle.on_start[i]();
 }
 
-/* Marks all that can be reached. The world is stopped. */
-static void
-mark_all(struct cycle_record *r)
+/* What a thread has at hand becomes black, and its tiny block too: objects are handed out of it
+   without any look at its mark. Returns the bytes of free slots that the heap's size counts already.
+ */
+static uint64_t
+blacken_cache(struct cache *c)
 {
-    struct marker marker = {0};
-    uint64_t start_ns = os_now_ns(), start_cpu_ns = os_cpu_ns();
+    uint64_t free_b = 0;
+    for (unsigned row = 0; row < NROWS; row++) {
+        struct span *s = c->spans[row];
+        if (s == &cache_empty_span)
+            continue;
+        span_blacken(s);
+        free_b += span_free_ahead(s) * s->elem_b;
+    }
+    if (c->tiny != 0) {
+        struct span *s = pageheap_span_of(c->tiny);
+        if (!fault(FAULT_TINY_BLOCK))
+            span_mark(s, span_index(s, c->tiny));
+        free_b += s->elem_b; /* nor will marking count it */
+    }
+    return free_b;
+}
+
+static void
+begin_beside_program(void)
+{
+    if (!fault(FAULT_BARRIER_OFF) && !fault(FAULT_BARRIER_LATE))
+        atomic_store(&barrier_enabled, cycle.barrier);
+    if (cycle.barrier != BARRIER_INSERTION && !fault(FAULT_BORN_WHITE))
+        atomic_store(&span_allocate_black, 1);
+    cycle.uncharged_b = 0;
+    for (struct thread *t = world.threads; t != NULL; t = t->next)
+        if (atomic_load(&span_allocate_black))
+            cycle.uncharged_b += blacken_cache(&t->cache);
+    assist_begin();
+}
+
+static void
+flush_all_caches(void)
+{
+    for (struct thread *t = world.threads; t != NULL; t = t->next)
+        if (!fault(FAULT_CACHE_NOT_FLUSHED))
+            cache_flush(&t->cache);
+}
+
+static void
+read_roots(struct sh_pause *pause)
+{
+    uint64_t start_ns = os_now_ns();
+    cycle.roots = roots_read(workbuf_put);
+    pause->roots_ns += os_now_ns() - start_ns;
+    pause->root_b = cycle.roots.stacks + cycle.roots.data;
+}
+
+/* Sets up marking: afterwards it needs nothing but markers. The world is stopped. */
+static void
+begin_marking(struct sh_pause *pause)
+{
+    struct cycle_record *r = &cycle.now;
+    *r = (struct cycle_record){.start_ns = pause->start_ns, .pause = *pause};
+    cycle.tries = 0;
+    run_start_functions();
+    r->live_before_b = atomic_load(&heap_live_b);
+    r->goal_b = atomic_load(&cycle.goal_b);
+    atomic_store(&heap_marking, 1);
+    if (cycle.mode == MODE_CONCURRENT)
+        begin_beside_program();
+    else
+        flush_all_caches();
+    stress_edge();
+    read_roots(pause);
+    stress_edge();
+    if (unlikely(cycle.verify))
+        reach_begin();
+    pacing_begin();
+    markers_open();
     atomic_store(&cycle.phase, PHASE_MARK);
-    cycle.roots = roots_mark(&marker);
-    r->pause.roots_ns = os_now_ns() - start_ns;
-    r->pause.root_b = cycle.roots.stacks + cycle.roots.data;
-    mark_drain(&marker);
-    sh_invariant(!workbuf_any_full());
-    r->mark_ns = os_now_ns() - start_ns;
-    r->mark_cpu_ns = os_cpu_ns() - start_cpu_ns;
-    r->marked_b = marker.marked_b;
+}
+
+/* ---- The last stop ---- */
+
+/* What was allocated black is in no marker's count: the growth of the heap since the start, which
+   counts only what has been handed out, now that the caches have returned the rest. */
+static uint64_t
+born_black_b(void)
+{
+    if (!atomic_load(&span_allocate_black))
+        return 0;
+    return atomic_load(&heap_live_b) + cycle.uncharged_b - cycle.now.live_before_b;
+}
+
+static void
+charge_cpu(const struct marker_figures *f)
+{
+    struct cycle_record *r = &cycle.now;
+    unsigned processors = os_processors();
+    uint64_t share_ns = r->mark_ns * processors / 4, background_ns = f->cpu_ns[MARKER_BACKGROUND];
+    r->assist_cpu_ns = f->cpu_ns[MARKER_ASSIST];
+    r->background_cpu_ns = f->cpu_ns[MARKER_FORCED] + background_ns;
+    if (cycle.mode == MODE_CONCURRENT && background_ns > share_ns) {
+        r->idle_cpu_ns = background_ns - share_ns; /* what others did not want */
+        r->background_cpu_ns -= r->idle_cpu_ns;
+    }
+    cycle.cpu_ns += r->assist_cpu_ns + r->background_cpu_ns + r->idle_cpu_ns +
+                    (r->stop_ns + r->end_stop_ns) * processors;
 }
 
 /* From here on everything unmarked is free; sweeping finds it. */
 static void
-terminate_mark(struct cycle_record *r)
+end_marking(void)
 {
+    struct cycle_record *r = &cycle.now;
+    struct marker_figures f = markers_figures();
+    stress_edge();
     atomic_store(&cycle.phase, PHASE_MARK_TERMINATION);
     r->live_after_b = atomic_load(&heap_live_b);
+    flush_all_caches();
+    r->marked_b = f.marked_b + born_black_b();
+    if (unlikely(cycle.verify)) {
+        verify_or_die();
+        reach_check(cycle.barrier != BARRIER_INSERTION);
+    }
+    atomic_store(&barrier_enabled, BARRIER_NONE);
+    atomic_store(&span_allocate_black, 0);
+    atomic_store(&heap_marking, 0);
     atomic_fetch_add(&heap_sweepgen, 2);
     sweep_begin();
     cycle.marked_b = r->marked_b;
     atomic_store(&heap_live_b, r->marked_b);
+    pacing_end(&f, r->mark_ns);
     cycle_set_goal();
-    cycle.cycles++;
     cycle.forced += r->pause.trigger == SH_TRIGGER_FORCED;
+    r->pause.cycle = atomic_fetch_add(&cycle.cycles, 1) + 1;
     atomic_store(&cycle.phase, PHASE_OFF);
 }
 
 static void
-stop_and_mark(void *arg)
+note_end(struct sh_pause *pause)
 {
-    struct cycle_record *r = arg;
-    r->pause.start_ns = os_now_ns();
-    world_stop();
-    r->pause.signal_ns = os_now_ns() - r->pause.start_ns;
-    flush_all_caches();
-    run_start_functions();
-    r->live_before_b = atomic_load(&heap_live_b);
-    r->goal_b = atomic_load(&cycle.goal_b);
-    mark_all(r);
-    if (unlikely(cycle.verify))
-        verify_or_die();
-    terminate_mark(r);
+    struct cycle_record *r = &cycle.now;
+    pause->cycle = r->pause.cycle;
     r->end_ns = os_now_ns();
-    r->pause.length_ns = r->end_ns - r->pause.start_ns;
-    r->pause.cycle = cycle.cycles;
-    unsigned processors = os_processors();
-    cycle.cpu_ns += (r->pause.length_ns - r->mark_ns) * processors + r->mark_cpu_ns;
+    pause->length_ns = r->end_ns - pause->start_ns;
+    r->pause = *pause;
     atomic_store(&cycle.last_end_ns, r->end_ns);
-    world_start();
 }
 
-/* ---- A collection ---- */
+/* Marks what the barriers have recorded, or with the insertion barrier from all roots once more.
+   False: it is too much for a stop. */
+static bool
+mark_rest(struct sh_pause *pause)
+{
+    struct marker m = {0};
+    uint64_t work_b = END_WORK_B << (cycle.tries < 32 ? cycle.tries : 32);
+    for (struct thread *t = world.threads; t != NULL; t = t->next)
+        if (!fault(FAULT_BUFFER_KEPT))
+            barrier_flush(t);
+    if (cycle.barrier == BARRIER_INSERTION) {
+        read_roots(pause);
+        work_b = UINT64_MAX;
+    }
+    bool done = mark_drain(&m, work_b);
+    mark_flush(&m);
+    markers_add(&m);
+    return done;
+}
+
+struct ending {
+    struct sh_pause pause;
+    bool ended;
+};
+
+static void
+stop_to_end(void *arg)
+{
+    struct ending *e = arg;
+    struct cycle_record *r = &cycle.now;
+    stress_edge();
+    e->pause.start_ns = os_now_ns();
+    world_stop();
+    e->pause.signal_ns = os_now_ns() - e->pause.start_ns;
+    e->ended = mark_rest(&e->pause);
+    if (e->ended) {
+        r->mark_ns = e->pause.start_ns - (r->start_ns + r->stop_ns);
+        end_marking();
+        note_end(&e->pause);
+        r->end_stop_ns = e->pause.length_ns;
+        struct marker_figures f = markers_figures();
+        charge_cpu(&f);
+    } else {
+        cycle.tries++;
+        e->pause.length_ns = os_now_ns() - e->pause.start_ns;
+        e->pause.cycle = atomic_load(&cycle.cycles) + 1;
+        markers_reopen();
+    }
+    world_start();
+    stress_edge();
+}
+
+static void
+report_stop(const struct sh_pause *pause, bool last)
+{
+    observe_record_pause(pause);
+    if (last && cycle.trace)
+        observe_print_trace(&cycle.now);
+    observe_call_pause_hook(pause);
+}
+
+void
+cycle_try_end(void)
+{
+    struct ending e = {.pause = {.cause = SH_STOP_MARK_END}};
+    lock_take(&world.cycle_lock);
+    bool stop = cycle_is_marking() && markers_close();
+    if (stop) {
+        e.pause.trigger = cycle.now.pause.trigger;
+        if (cycle.barrier == BARRIER_INSERTION)
+            segments_with_loader_locked(stop_to_end, &e);
+        else
+            stop_to_end(&e);
+        report_stop(&e.pause, e.ended);
+    }
+    lock_drop(&world.cycle_lock);
+    if (stop)
+        background_wake();
+}
+
+/* ---- Beginning ---- */
 
 struct request {
     enum sh_gc_trigger trigger;
     uint32_t seen_cycles; /* when the wish arose */
-    struct cycle_record record;
+    struct sh_pause pause;
 };
+
+static void
+mark_in_stop(void)
+{
+    struct cycle_record *r = &cycle.now;
+    uint64_t start_ns = os_now_ns();
+    background_wake();
+    for (;;) {
+        markers_work(MARKER_FORCED, UINT64_MAX);
+        if (markers_idle() && markers_close())
+            break;
+        markers_wait();
+    }
+    r->mark_ns = os_now_ns() - start_ns + r->pause.roots_ns;
+}
+
+static void
+stop_to_begin(void *arg)
+{
+    struct request *q = arg;
+    struct sh_pause *pause = &q->pause;
+    bool stw = cycle.mode == MODE_STW;
+    *pause = (struct sh_pause){.cause = stw ? SH_STOP_MARK : SH_STOP_MARK_START,
+                               .trigger = (uint16_t)q->trigger,
+                               .cycle = atomic_load(&cycle.cycles) + 1,
+                               .start_ns = os_now_ns()};
+    world_stop();
+    pause->signal_ns = os_now_ns() - pause->start_ns;
+    begin_marking(pause);
+    struct cycle_record *r = &cycle.now;
+    r->pause.roots_ns = pause->roots_ns;
+    if (stw) {
+        mark_in_stop();
+        end_marking();
+        note_end(pause);
+        r->stop_ns = pause->signal_ns;
+        r->end_stop_ns = pause->length_ns - pause->signal_ns - r->mark_ns;
+        struct marker_figures f = markers_figures();
+        charge_cpu(&f);
+    } else {
+        pause->length_ns = os_now_ns() - pause->start_ns;
+        r->stop_ns = pause->length_ns;
+    }
+    world_start();
+    stress_edge();
+    if (fault(FAULT_BARRIER_LATE) && !stw) {
+        struct timespec late = {0, 200000};
+        nanosleep(&late, NULL);
+        atomic_store(&barrier_enabled, cycle.barrier);
+    }
+}
 
 /* Of several threads that find the heap full at once, one collects. */
 static bool
@@ -126,36 +348,82 @@ still_needed(const struct request *q)
 /* In the safe state from beginning to end: nobody else can stop the world meanwhile, and this
    thread's own stack is scanned from where it became safe. */
 static void
-collect(void *arg)
+begin(void *arg)
 {
     struct request *q = arg;
-    struct cycle_record *r = &q->record;
     lock_take(&world.cycle_lock);
-    bool run = still_needed(q);
+    bool run = !cycle_is_marking() && still_needed(q);
     if (run) {
+        background_start();
         sweep_finish(cache_self);
-        segments_with_loader_locked(stop_and_mark, r);
-        if (q->trigger == SH_TRIGGER_FORCED || q->trigger == SH_TRIGGER_MEMORY)
-            sweep_finish(cache_self);
-        observe_record_pause(&r->pause);
-        if (cycle.trace)
-            observe_print_trace(r);
+        segments_with_loader_locked(stop_to_begin, q);
+        report_stop(&q->pause, cycle.mode == MODE_STW);
     }
     lock_drop(&world.cycle_lock);
     if (run)
-        observe_call_pause_hook(&r->pause);
+        background_wake();
+}
+
+void
+cycle_begin(enum sh_gc_trigger trigger)
+{
+    struct request q = {.trigger = trigger, .seen_cycles = atomic_load(&cycle.cycles)};
+    world_safe_call(begin, &q);
+}
+
+/* ---- A whole collection ---- */
+
+/* Marks until the collection that runs is over. */
+static void
+help_to_end(void)
+{
+    uint32_t cycles = atomic_load(&cycle.cycles);
+    while (cycle_is_marking() && atomic_load(&cycle.cycles) == cycles) {
+        if (markers_work(MARKER_FORCED, (uint64_t)1 << 20) > 0)
+            continue;
+        if (markers_idle())
+            cycle_try_end();
+        else
+            markers_wait();
+    }
+}
+
+static void
+run(void *arg)
+{
+    struct request *q = arg;
+    help_to_end();
+    begin(q);
+    help_to_end();
 }
 
 void
 cycle_run(enum sh_gc_trigger trigger)
 {
-    struct request q = {
-        .trigger = trigger,
-        .seen_cycles = atomic_load(&cycle.cycles),
-        .record.pause = {.cause = SH_STOP_MARK, .trigger = (uint16_t)trigger},
-    };
-    world_safe_call(collect, &q);
+    struct request q = {.trigger = trigger, .seen_cycles = atomic_load(&cycle.cycles)};
+    world_safe_call(run, &q);
+    if (trigger == SH_TRIGGER_FORCED || trigger == SH_TRIGGER_MEMORY)
+        sweep_all(cache_self);
 }
+
+void
+cycle_abandon(void)
+{
+    background_forget();
+    markers_forget();
+    workbuf_drop_all();
+    for (struct thread *t = world.threads; t != NULL; t = t->next)
+        barrier_forget(t);
+    if (atomic_load(&cycle.phase) == PHASE_OFF)
+        return;
+    atomic_store(&barrier_enabled, BARRIER_NONE);
+    atomic_store(&span_allocate_black, 0);
+    atomic_store(&heap_marking, 0);
+    pageheap_each_span(span_clear_marks);
+    atomic_store(&cycle.phase, PHASE_OFF);
+}
+
+/* ---- What the heap asks for ---- */
 
 static bool
 period_has_passed(void)
@@ -168,11 +436,12 @@ period_has_passed(void)
 void
 hook_allocation_point(struct cache *c, size_t size)
 {
-    (void)c;
-    if (unlikely(atomic_load(&heap_live_b) + size >= atomic_load(&cycle.goal_b)))
-        cycle_run(SH_TRIGGER_HEAP);
+    if (unlikely(cycle_is_marking()))
+        assist_pay(c);
+    else if (unlikely(atomic_load(&heap_live_b) + size >= atomic_load(&cycle.trigger_b)))
+        cycle_begin(SH_TRIGGER_HEAP);
     else if (unlikely(period_has_passed()))
-        cycle_run(SH_TRIGGER_TIME);
+        cycle_begin(SH_TRIGGER_TIME);
 }
 
 bool

@@ -1,23 +1,46 @@
 /*
  * A collection, from its trigger to its end:
  *   1. what the last cycle left unswept is swept, while the program runs;
- *   2. the world is stopped, thread caches return their spans, the roots are read, marking runs to
- *      its end (PHASE_MARK), the generation moves (PHASE_MARK_TERMINATION), the next goal is set;
- *   3. the world runs; spans are swept as they are needed.
- * Concurrent marking splits step 2 at its two ends and lets the world run in between.
+ *   2. a short stop: barrier on, new objects black, all roots read (PHASE_MARK);
+ *   3. marking beside the program: background workers, assisting threads (markers.h, assist.h);
+ *   4. when no work can be seen, a short stop looks once more, at what the barriers have recorded.
+ *      If that is much, marking goes on. Else it is over: caches return their spans, the sweep
+ *      generation moves, the next goal is set, the barrier goes off (PHASE_OFF);
+ *   5. the program runs; spans are swept in the background and as they are needed.
+ * In stop-the-world mode 2 to 4 are one stop.
+ *
+ * Who finds the heap at its trigger does 1 and 2, who finds nothing left to mark does 4, whoever it
+ * is: a collection ends even if the workers get no processor.
  */
 #ifndef SPANHEAP_CYCLE_H
 #define SPANHEAP_CYCLE_H
 
+#include "collector/barrier.h"
+#include "collector/markers.h"
 #include "collector/roots.h"
 
 #include <spanheap.h>
 
 enum gc_phase { PHASE_OFF, PHASE_MARK, PHASE_MARK_TERMINATION };
+enum gc_mode { MODE_CONCURRENT, MODE_STW };
+
+/* What one collection did, for the trace line. */
+struct cycle_record {
+    struct sh_pause pause; /* its last stop */
+    uint64_t start_ns;     /* when its first stop was asked for */
+    uint64_t end_ns;
+    /* By the clock: the first stop, marking, the last stop. Where marking stops the world: reaching
+       the stop, marking, the rest of it. */
+    uint64_t stop_ns, mark_ns, end_stop_ns;
+    uint64_t assist_cpu_ns, background_cpu_ns, idle_cpu_ns; /* of marking, by who did it */
+    uint64_t live_before_b, live_after_b, marked_b, goal_b;
+};
 
 struct cycle {
-    _Atomic uint32_t phase;  /* enum gc_phase */
-    _Atomic uint64_t goal_b; /* UINT64_MAX: off */
+    _Atomic uint32_t phase;                /* enum gc_phase */
+    _Atomic uint64_t goal_b, trigger_b;    /* UINT64_MAX: off */
+    enum gc_mode mode;
+    enum barrier_kind barrier;
     int gogc;
     bool trace, verify;
     uint64_t period_ns; /* a collection at least so often; 0: no such rule */
@@ -25,26 +48,34 @@ struct cycle {
     uint64_t start_ns; /* of the library */
     uint64_t marked_b;
     struct root_bytes roots;
-    _Atomic uint32_t cycles;
+    _Atomic uint32_t cycles; /* finished */
     uint32_t forced;
     uint64_t cpu_ns;           /* spent by the collector, all processors */
-    void (*on_start[4])(void); /* run in the stop, before the roots are read */
+    void (*on_start[4])(void); /* run in the first stop, before the roots are read */
+    /* Of the collection that runs. */
+    struct cycle_record now;
+    uint64_t uncharged_b; /* of heap_live_b at its start: free slots in caches */
+    uint32_t tries;       /* to end it that found more work */
 };
 extern struct cycle cycle;
 
-/* What one collection did, for the trace line. Times of its stop are in the pause. */
-struct cycle_record {
-    struct sh_pause pause;
-    uint64_t mark_ns, mark_cpu_ns, end_ns;
-    uint64_t live_before_b, live_after_b, marked_b, goal_b;
-};
-
-/** Collects, unless another thread's collection has made it unnecessary (forced ones always run).
- */
+/** Starts a collection, unless one runs or another thread's has made it unnecessary. */
+void cycle_begin(enum sh_gc_trigger trigger);
+/** Collects, and returns when it is over. Helps a running one to its end first. */
 void cycle_run(enum sh_gc_trigger trigger);
+/** Ends the running collection if nothing is left to mark. In the safe state. */
+void cycle_try_end(void);
+/** In the child of a fork: gives the running collection up. */
+void cycle_abandon(void);
 /** Calls `function` at the start of each collection, while the world is stopped. At most 4. */
 void cycle_on_start(void (*function)(void));
-/** Recomputes the goal from what was marked last. Under the cycle lock. */
+/** Recomputes goal and trigger from what was marked last. Under the cycle lock. */
 void cycle_set_goal(void);
+
+static inline bool
+cycle_is_marking(void)
+{
+    return atomic_load_explicit(&cycle.phase, memory_order_acquire) == PHASE_MARK;
+}
 
 #endif

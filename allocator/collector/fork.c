@@ -5,11 +5,15 @@
  * change, and takes the remaining locks in rank order. It does not stop the world: a stopped thread
  * may hold malloc's lock, which fork itself takes.
  *
+ * A collection that is marking is given up in the child: it has none of the markers, and what they
+ * held is lost. The parent's goes on.
+ *
  * A thread may be anywhere in its fast path at that moment. In the child its cached spans go back
  * to the central lists, with their slots counted anew.
  */
+#include "collector/cycle.h"
+#include "collector/sweep.h"
 #include "collector/world.h"
-
 #include "heap/central.h"
 #include "heap/meta.h"
 #include "heap/os.h"
@@ -32,11 +36,13 @@ before(void)
             sched_yield();
     lock_take(&pageheap.lock);
     meta_lock_for_fork();
+    workbuf_lock_for_fork();
 }
 
 static void
 unlock_all(void)
 {
+    workbuf_unlock_for_fork();
     meta_unlock_for_fork();
     lock_drop(&pageheap.lock);
     atomic_store(&cache_fork_pending, 0);
@@ -69,6 +75,8 @@ in_child(void)
 {
     unlock_all();
     struct thread *self = thread_self(), *next;
+    cycle_abandon();
+    sweep_recount();
     if (self != NULL)
         self->tid = (pid_t)syscall(SYS_gettid);
     for (struct thread *t = world.threads; t != NULL; t = next) {

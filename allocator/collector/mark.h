@@ -1,27 +1,48 @@
-/* Marking: from a word to an object, and from a grey object to a black one. */
+/*
+ * Marking: from a word to an object, and from a grey object to a black one. Any number of markers
+ * work at once, beside the program.
+ *
+ *   white  mark bit clear
+ *   grey   mark bit set, and in a queue
+ *   black  mark bit set, and in no queue: scanned, or born while marking
+ */
 #ifndef SPANHEAP_MARK_H
 #define SPANHEAP_MARK_H
 
 #include "collector/workbuf.h"
 
-/* One marking thread. White: mark bit clear; grey: set, and in a queue; black: set, not in a queue.
+#include <spanheap.h>
+
+/* Words that were found and whose spans are on their way into the processor's cache. A power of 2.
  */
-struct marker {
-    struct workqueue queue;
-    uint64_t marked_b; /* of the objects that it turned grey */
-    uint64_t scanned_b;
+#define MARK_AHEAD 16
+
+struct candidate {
+    uintptr_t address;
+    const uintptr_t *slot; /* the typed slot it was read from; NULL: a word that may be anything */
 };
 
-/**
- * Marks from memory that may hold anything: each aligned word in [start, end) marks the object that
- * contains it. In frames and registers it also marks the one that contains the byte before it: a
- * compiler may keep only the end of an array that a loop runs through.
- */
-enum mark_ends { MARK_WITHOUT_ENDS, MARK_WITH_ENDS };
-void mark_conservative(struct marker *m, uintptr_t start, uintptr_t end, enum mark_ends ends);
+struct marker {
+    struct workqueue queue;
+    struct candidate ahead[MARK_AHEAD]; /* a ring */
+    uint32_t first, waiting;
+    uint64_t marked_b;  /* of the objects that it turned grey */
+    uint64_t scanned_b; /* of those that it turned black */
+};
+
 /** Marks the object that contains an address, if it is in an allocated one. */
 void mark_address(struct marker *m, uintptr_t address);
-/** Scans grey objects until none is left anywhere. */
-void mark_drain(struct marker *m);
+/** Marks from the words of a buffer that is not WORK_GREY. The buffer stays the caller's. */
+void mark_words(struct marker *m, const struct workbuf *b);
+/**
+ * Scans grey objects, and takes from the global lists, until neither are left, or until it has
+ * scanned work_b bytes more. True: nothing is left that this marker can see; it holds nothing then.
+ */
+bool mark_drain(struct marker *m, uint64_t work_b);
+/** Hands what the marker holds to the others. */
+void mark_flush(struct marker *m);
+
+/** Markers that wait for work: others share with them. */
+extern _Atomic uint32_t mark_hungry;
 
 #endif

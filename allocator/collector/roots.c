@@ -9,9 +9,10 @@
 #define _GNU_SOURCE
 #include "collector/roots.h"
 
+#include "collector/fault.h"
 #include "collector/segments.h"
 #include "heap/meta.h"
-#include "heap/os.h"
+#include "heap/pageheap.h"
 
 #include <dlfcn.h>
 #include <malloc.h>
@@ -48,22 +49,55 @@ roots_init(void)
         roots.keys_offset = field[2];
 }
 
-static size_t
-mark_frames(struct marker *m, uintptr_t start, uintptr_t end)
+/* Buffers that are being filled, one of each kind. */
+struct sink {
+    struct workbuf *frames, *variables;
+    root_buffer_function full;
+};
+
+static void
+add_word(struct workbuf **buffer, enum work_kind kind, uintptr_t word, root_buffer_function full)
+{
+    if (*buffer == NULL)
+        *buffer = workbuf_take_empty(kind);
+    (*buffer)->words[(*buffer)->n++] = word;
+    if ((*buffer)->n == WORKBUF_WORDS) {
+        full(*buffer);
+        *buffer = NULL;
+    }
+}
+
+/*
+ * The words in [start, end) that may point into the heap. Each will mark the object that contains
+ * it; one from frames and registers also the object that contains the byte before it: a compiler
+ * may keep only the end of an array that a loop runs through. No instrumentation: red zones and
+ * foreign frames are what this is for.
+ */
+__attribute__((no_sanitize_address, no_sanitize_thread)) static size_t
+read_words(struct sink *sink, uintptr_t start, uintptr_t end, enum work_kind kind)
 {
     if (start >= end)
         return 0;
-    mark_conservative(m, start, end, MARK_WITH_ENDS);
+    struct workbuf **buffer = kind == WORK_FRAMES ? &sink->frames : &sink->variables;
+    uintptr_t base = pageheap.base, used_b = atomic_load(&pageheap.used_b);
+    for (uintptr_t at = round_up(start, WORD_B); at + WORD_B <= end; at += WORD_B) {
+        uintptr_t word = *(const volatile uintptr_t *)at;
+        if (unlikely(word - base <= used_b)) /* one past the last byte is let through */
+            add_word(buffer, kind, word, sink->full);
+    }
     return end - start;
 }
 
 static size_t
-mark_variables(struct marker *m, uintptr_t start, uintptr_t end)
+read_frames(struct sink *sink, uintptr_t start, uintptr_t end)
 {
-    if (start >= end)
-        return 0;
-    mark_conservative(m, start, end, MARK_WITHOUT_ENDS);
-    return end - start;
+    return read_words(sink, start, end, WORK_FRAMES);
+}
+
+static size_t
+read_variables(struct sink *sink, uintptr_t start, uintptr_t end)
+{
+    return read_words(sink, start, end, WORK_WORDS);
 }
 
 /* ---- One thread ---- */
@@ -80,15 +114,15 @@ lowest_mapped(const struct thread *t)
 }
 
 static size_t
-mark_stack(struct marker *m, const struct thread *t)
+read_stack(struct sink *sink, const struct thread *t)
 {
     if (t->stack_high == 0)
         return 0;
     uintptr_t sp = t->sp != 0 ? t->sp : lowest_mapped(t);
-    size_t n = mark_frames(m, sp, t->stack_high);
-    n += mark_frames(m, t->other_stack.start, t->other_stack.end);
+    size_t n = read_frames(sink, sp, t->stack_high);
+    n += read_frames(sink, t->other_stack.start, t->other_stack.end);
     if (t->blocking_depth > 0)
-        n += mark_frames(m, (uintptr_t)t->registers, (uintptr_t)(t->registers + SPILLED_WORDS));
+        n += read_frames(sink, (uintptr_t)t->registers, (uintptr_t)(t->registers + SPILLED_WORDS));
     return n;
 }
 
@@ -126,7 +160,7 @@ block_size(const struct dtv_entry *entry, const struct tls_module *module)
 }
 
 static size_t
-mark_thread_local(struct marker *m, const struct thread *t)
+read_thread_local(struct sink *sink, const struct thread *t)
 {
     const struct dtv_entry *dtv = dtv_of(t);
     if (dtv == NULL)
@@ -140,7 +174,7 @@ mark_thread_local(struct marker *m, const struct thread *t)
             continue;
         uintptr_t block = dtv[module->id].block;
         if (block != 0 && block != TLS_UNALLOCATED && !inside_scanned_stack(t, block))
-            n += mark_variables(m, block, block + block_size(&dtv[module->id], module));
+            n += read_variables(sink, block, block + block_size(&dtv[module->id], module));
     }
     return n;
 }
@@ -157,7 +191,7 @@ descriptor_of(const struct thread *t)
 }
 
 static size_t
-mark_keys(struct marker *m, const struct thread *t)
+read_keys(struct sink *sink, const struct thread *t)
 {
     uintptr_t descriptor = descriptor_of(t);
     if (roots.keys_offset == 0 || descriptor == 0)
@@ -166,34 +200,41 @@ mark_keys(struct marker *m, const struct thread *t)
     size_t n = 0;
     for (size_t i = 0; i < KEY_BLOCKS; i++)
         if (blocks[i] != 0 && !inside_scanned_stack(t, blocks[i]))
-            n += mark_variables(m, blocks[i], blocks[i] + KEY_BLOCK_B);
+            n += read_variables(sink, blocks[i], blocks[i] + KEY_BLOCK_B);
     return n;
 }
 
 static struct root_bytes
-mark_thread(struct marker *m, const struct thread *t)
+read_thread(struct sink *sink, const struct thread *t)
 {
-    struct root_bytes n = {.stacks = mark_stack(m, t)};
+    struct root_bytes n = {.stacks = read_stack(sink, t)};
     if (t->thread_pointer != 0)
-        n.data = mark_thread_local(m, t) + mark_keys(m, t);
-    mark_variables(m, (uintptr_t)&t->arg, (uintptr_t)(&t->arg + 1));
-    mark_variables(m, (uintptr_t)&t->result, (uintptr_t)(&t->result + 1));
+        n.data = (fault(FAULT_TLS) ? 0 : read_thread_local(sink, t)) + read_keys(sink, t);
+    read_variables(sink, (uintptr_t)&t->arg, (uintptr_t)(&t->arg + 1));
+    read_variables(sink, (uintptr_t)&t->result, (uintptr_t)(&t->result + 1));
     return n;
 }
 
 struct root_bytes
-roots_mark(struct marker *m)
+roots_read(root_buffer_function full)
 {
     struct root_bytes n = {0, 0};
+    struct sink s = {.full = full}, *sink = &s;
     for (struct thread *t = world.threads; t != NULL; t = t->next) {
-        struct root_bytes of_thread = mark_thread(m, t);
+        if (t->internal || (fault(FAULT_THREAD_MISSED) && t == world.threads))
+            continue;
+        struct root_bytes of_thread = read_thread(sink, t);
         n.stacks += of_thread.stacks;
         n.data += of_thread.data;
     }
     for (size_t i = 0; i < segments.ndata; i++)
-        n.data += mark_variables(m, segments.data[i].start, segments.data[i].end);
+        n.data += read_variables(sink, segments.data[i].start, segments.data[i].end);
     for (struct registered *r = roots.registered; r != NULL; r = r->next)
-        n.data += mark_variables(m, r->range.start, r->range.end);
+        n.data += read_variables(sink, r->range.start, r->range.end);
+    if (s.frames != NULL)
+        full(s.frames);
+    if (s.variables != NULL)
+        full(s.variables);
     return n;
 }
 

@@ -1,20 +1,26 @@
 /*
  * The roots: what the program can reach without going through the heap. They are read all at once,
  * while the world is stopped: a snapshot. See the head of spanheap.h for what is covered.
+ *
+ * Reading copies the words that may point into the heap, and no more: to find their objects is
+ * work for the markers, so that the stop costs little more than reading the memory.
  */
 #ifndef SPANHEAP_ROOTS_H
 #define SPANHEAP_ROOTS_H
 
-#include "collector/mark.h"
+#include "collector/workbuf.h"
 
 struct root_bytes {
     size_t stacks; /* stacks and registers */
     size_t data;   /* data segments, thread-local storage, registered ranges */
 };
 
+/* Takes over a buffer with words (WORK_WORDS, WORK_FRAMES); it may be the last and not full. */
+typedef void (*root_buffer_function)(struct workbuf *b);
+
 void roots_init(void);
-/** Marks from every root. The world is stopped, and segments.h's table is up to date. */
-struct root_bytes roots_mark(struct marker *m);
+/** Reads every root. The world is stopped, and segments.h's table is up to date. */
+struct root_bytes roots_read(root_buffer_function full);
 /** Registered ranges together, bytes. */
 size_t roots_registered_b(void);
 

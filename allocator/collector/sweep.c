@@ -2,11 +2,13 @@
 
 #include "heap/central.h"
 
+#include <sched.h>
+
 #define RECLAIM_SPANS_MIN 100   /* most spans that one request for pages sweeps, ... */
 #define RECLAIM_SPANS_A_PAGE 16 /* ... and for each page asked for */
 
 static struct {
-    _Atomic uint32_t pending;  /* some span may be unswept */
+    _Atomic size_t left;       /* spans that are not swept, or being swept */
     _Atomic uint32_t next_row; /* where the search for pages goes on */
     bool clobber;
 } sweep SH_STATE;
@@ -21,20 +23,20 @@ void
 sweep_begin(void)
 {
     atomic_store(&sweep.next_row, 0);
-    atomic_store(&sweep.pending, 1);
+    atomic_store(&sweep.left, pageheap.nspans);
 }
 
-static bool
-is_marked(const struct span *s, uint32_t index)
+bool
+sweep_is_pending(void)
 {
-    return s->mark_bits[index / 64] >> (index % 64) & 1;
+    return atomic_load_explicit(&sweep.left, memory_order_acquire) > 0;
 }
 
 static void
 clobber_dead(struct span *s)
 {
     for (uint32_t i = 0; i < s->nelems; i++) {
-        if (is_marked(s, i) || !span_is_allocated(s, i))
+        if (span_is_marked(s, i) || !span_is_allocated(s, i))
             continue;
         uint32_t *words = (uint32_t *)span_slot(s, i);
         for (size_t w = 0; w < s->elem_b / sizeof *words; w++)
@@ -56,10 +58,11 @@ hook_sweep_span(struct cache *c, struct span *s)
     if (marked_but_freed > 0)
         atomic_fetch_sub(&heap_live_b, marked_but_freed * s->elem_b);
     atomic_store_explicit(&s->sweepgen, generation, memory_order_release);
-    if (s->alloc_count > 0)
-        return false;
-    pageheap_free_span(s);
-    return true;
+    bool empty = s->alloc_count == 0;
+    if (empty)
+        pageheap_free_span(s);
+    atomic_fetch_sub(&sweep.left, 1);
+    return empty;
 }
 
 /* Sweeps one span of a row. False: none was left. *pages: pages that came free. */
@@ -93,12 +96,10 @@ void
 hook_reclaim_pages(struct cache *c, size_t npages)
 {
     size_t pages = 0, budget = RECLAIM_SPANS_MIN + RECLAIM_SPANS_A_PAGE * npages;
-    while (atomic_load_explicit(&sweep.pending, memory_order_relaxed) && pages < npages) {
+    while (sweep_is_pending() && pages < npages) {
         unsigned step = atomic_load(&sweep.next_row);
-        if (step >= STEPS) {
-            atomic_store(&sweep.pending, 0);
+        if (step >= STEPS)
             return;
-        }
         if (budget-- == 0 || atomic_load(&c->stop_pending))
             return;
         if (!sweep_one(c, row_at(step), &pages))
@@ -110,8 +111,43 @@ void
 sweep_finish(struct cache *c)
 {
     size_t pages = 0;
-    for (unsigned row = 0; row < NROWS; row++)
+    for (unsigned row = 0; row < NROWS && sweep_is_pending(); row++)
         while (sweep_one(c, row, &pages)) {
         }
-    atomic_store(&sweep.pending, 0);
+}
+
+/* One span, as a slow section. False: the row has none left. */
+static bool
+sweep_one_stoppable(struct cache *c, unsigned row)
+{
+    size_t pages = 0;
+    cache_enter(c);
+    cache_slow_enter(c);
+    bool swept = sweep_one(c, row, &pages);
+    cache_slow_leave(c);
+    cache_leave(c);
+    return swept;
+}
+
+void
+sweep_all(struct cache *c)
+{
+    while (sweep_is_pending()) {
+        for (unsigned row = 0; row < NROWS; row++)
+            while (sweep_one_stoppable(c, row)) {
+            }
+        if (sweep_is_pending())
+            sched_yield(); /* another thread has the last one */
+    }
+}
+
+void
+sweep_recount(void)
+{
+    size_t left = 0;
+    for (unsigned row = 0; row < NROWS; row++) {
+        struct central_counts n = central_count(row);
+        left += n.unswept_partial + n.unswept_full;
+    }
+    atomic_store(&sweep.left, left);
 }

@@ -1,6 +1,7 @@
 /*
- * Sweeping: what marking did not reach becomes free. Lazy: a span is swept when a thread needs a
- * slot of its class (central_take), when pages are needed, or at the latest before the next cycle.
+ * Sweeping: what marking did not reach becomes free. A span is swept in the background, or when a
+ * thread needs a slot of its class (central_take), when pages are needed, or at the latest before
+ * the next cycle.
  */
 #ifndef SPANHEAP_SWEEP_H
 #define SPANHEAP_SWEEP_H
@@ -9,8 +10,15 @@
 
 /** All spans are unswept from now on: called when the generation has moved. */
 void sweep_begin(void);
-/** Sweeps all that is left. Not while the world is stopped: it takes time with the heap's size. */
+/** Sweeps all that is left. Not while the world is stopped: it takes time with the heap's size. In
+ * the safe state, under the cycle lock. A span that another thread is sweeping may be left. */
 void sweep_finish(struct cache *c);
+/** The same for a running thread, which may be stopped between two spans. Returns when every span
+ * is swept, by whomever. */
+void sweep_all(struct cache *c);
+bool sweep_is_pending(void);
+/** In the child of a fork: nobody else is sweeping. */
+void sweep_recount(void);
 /** Fill dead objects with 0xdeadbeef (SH_CLOBBER). */
 void sweep_set_clobber(bool on);
 

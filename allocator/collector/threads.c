@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "collector/threads.h"
 
+#include "collector/barrier.h"
 #include "heap/meta.h"
 #include "heap/os.h"
 
@@ -30,7 +31,7 @@ lock_list(void)
 }
 
 struct thread *
-world_add_thread(enum thread_life life)
+world_make_thread(enum thread_life life)
 {
     struct thread *t = meta_alloc(sizeof *t);
     if (t == NULL)
@@ -38,14 +39,19 @@ world_add_thread(enum thread_life life)
     cache_init(&t->cache);
     t->life = life;
     atomic_store(&t->state, THREAD_SAFE);
+    return t;
+}
+
+void
+world_add_thread(struct thread *t)
+{
     lock_list();
     t->next = world.threads;
     if (t->next != NULL)
         t->next->prev = t;
     world.threads = t;
-    world.nthreads += life != LIFE_ENDED;
+    world.nthreads += t->life != LIFE_ENDED && !t->internal;
     lock_drop(&world.lock);
-    return t;
 }
 
 /* The list's lock is held. */
@@ -58,7 +64,7 @@ unlink_thread(struct thread *t)
         world.threads = t->next;
     if (t->next != NULL)
         t->next->prev = t->prev;
-    world.nthreads -= t->life != LIFE_ENDED;
+    world.nthreads -= t->life != LIFE_ENDED && !t->internal;
 }
 
 void
@@ -125,6 +131,7 @@ leave_self(void *arg)
 {
     struct thread *t = arg;
     cache_flush(&t->cache);
+    barrier_flush(t);
     lock_take(&world.lock);
     counts_move(&world.ended_counts, &t->cache.counts);
     bool keep = t->created && !t->detached;
@@ -162,6 +169,14 @@ world_leave_self(struct thread *t)
     registers_spill_call(leave_for_good, t);
 }
 
+/* ThreadSanitizer's own end of a thread is in the last round, and nothing that it has instrumented
+   may run after it. */
+#if defined(__SANITIZE_THREAD__)
+#define LEAVE_ROUND (PTHREAD_DESTRUCTOR_ITERATIONS - 1)
+#else
+#define LEAVE_ROUND PTHREAD_DESTRUCTOR_ITERATIONS
+#endif
+
 static _Thread_local int leave_rounds __attribute__((tls_model("initial-exec")));
 
 static void
@@ -169,10 +184,10 @@ on_thread_end(void *arg)
 {
     struct thread *t = arg;
     if (t->blocking_depth > 0) { /* cancelled inside a blocking region */
-        t->blocking_depth = 0;
         world_leave_safe(t);
+        t->blocking_depth = 0;
     }
-    if (++leave_rounds < PTHREAD_DESTRUCTOR_ITERATIONS)
+    if (++leave_rounds < LEAVE_ROUND)
         pthread_setspecific(leave_key, arg);
     else
         world_leave_self(arg);
@@ -219,19 +234,22 @@ threads_create(threads_create_function create, pthread_t *thread, const pthread_
     int detach_state = PTHREAD_CREATE_JOINABLE;
     if (attr != NULL)
         pthread_attr_getdetachstate(attr, &detach_state);
-    struct thread *t = world_add_thread(LIFE_STARTING);
+    struct thread *t = world_make_thread(LIFE_STARTING);
     if (t == NULL)
         return EAGAIN;
     t->created = true;
     t->detached = detach_state == PTHREAD_CREATE_DETACHED;
     t->start = start;
     t->arg = arg;
+    world_add_thread(t);
     int error = create(thread, attr, run_thread, t);
     if (error != 0) {
         world_remove_thread(t);
         return error;
     }
+    lock_list();
     t->handle = *thread;
+    lock_drop(&world.lock);
     atomic_store(&t->handle_known, 1);
     os_futex_wake_all(&t->handle_known);
     return 0;
@@ -386,8 +404,9 @@ sh_thread_attach(void)
     sh_init();
     if (cache_self != NULL)
         return;
-    struct thread *t = world_add_thread(LIFE_ATTACHED);
+    struct thread *t = world_make_thread(LIFE_ATTACHED);
     sh_require(t != NULL, "sh_thread_attach: no memory for the thread's record");
+    world_add_thread(t);
     world_adopt_self(t);
 }
 
@@ -416,6 +435,7 @@ sh_blocking_end(void)
 {
     struct thread *t = caller("sh_blocking_end");
     sh_require(t->blocking_depth > 0, "sh_blocking_end without sh_blocking_begin");
-    if (--t->blocking_depth == 0)
-        world_leave_safe(t);
+    if (t->blocking_depth == 1)
+        world_leave_safe(t); /* the registers it saved are roots up to here */
+    t->blocking_depth--;
 }

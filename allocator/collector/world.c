@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "collector/world.h"
 
+#include "collector/fault.h"
 #include "heap/meta.h"
 #include "heap/os.h"
 
@@ -222,7 +223,8 @@ on_stop_signal(int signal, siginfo_t *info, void *context)
     }
     int saved_errno = errno;
     uintptr_t here = (uintptr_t)&saved_errno & ~(WORD_B - 1);
-    restart_store(context);
+    if (!fault(FAULT_NO_RESTART))
+        restart_store(context);
     uintptr_t sp = find_stacks(t, context, here);
     world_enter_safe(t, sp & ~(WORD_B - 1));
     world_leave_safe(t);

@@ -17,6 +17,7 @@
 #define SPANHEAP_WORLD_H
 
 #include "collector/registers.h"
+#include "collector/workbuf.h"
 #include "heap/cache.h"
 #include "heap/lock.h"
 
@@ -55,6 +56,10 @@ struct thread {
     struct range other_stack;           /* the alternate signal stack in use; empty: none */
     uintptr_t registers[SPILLED_WORDS]; /* of sh_blocking_begin */
     uint32_t blocking_depth;
+    /* Its own while it runs; read in a stop. NULL: nothing. */
+    struct workbuf *recorded; /* by the write barrier */
+    struct workbuf *freed;    /* by sh_free while marking: grey */
+    bool internal;            /* a worker of the library: holds no reference to an object */
 };
 
 struct world {
@@ -89,8 +94,10 @@ void world_safe_call(void (*work)(void *arg), void *arg);
 /** Takes a lock that may be held over a stop, in the safe state. */
 void world_lock_safely(struct lock *lock);
 
-/** Enters a thread into the list, in the safe state. NULL: no memory. */
-struct thread *world_add_thread(enum thread_life life);
+/** A record of a thread, in the safe state. NULL: no memory. */
+struct thread *world_make_thread(enum thread_life life);
+/** Enters it into the list. */
+void world_add_thread(struct thread *t);
 /** Takes it out and frees the record; its cache must be flushed. */
 void world_remove_thread(struct thread *t);
 /** The calling thread becomes running, with what is known of its stack. */

@@ -56,6 +56,7 @@ take_slot(struct cache *c, unsigned row, const struct sh_type *type)
     if (type != NULL)
         span_set_type(s, index, type);
     atomic_store_explicit(&s->free_index, index + 1, memory_order_release);
+    publish(); /* before the object's address is stored anywhere */
     return p;
 }
 
@@ -114,10 +115,13 @@ alloc_large(struct cache *c, size_t size, enum span_kind kind, const struct sh_t
         s->layout.type = type;
         s->alloc_cache = 0;
         s->alloc_count = s->alloc_count_cached = 1;
+        if (atomic_load_explicit(&span_allocate_black, memory_order_relaxed))
+            span_mark(s, 0);
         atomic_store_explicit(&s->free_index, 1, memory_order_release);
         c->counts.mallocs[0]++;
         c->counts.large_alloc_b += bytes;
         atomic_fetch_add(&heap_live_b, bytes);
+        c->unpaid_b += (int64_t)bytes;
         central_add_large(s);
     }
     cache_slow_leave(c);

@@ -31,6 +31,13 @@
 /* Keeps the compiler from moving memory accesses; enough against a signal on the same thread. */
 #define signal_fence() atomic_signal_fence(memory_order_seq_cst)
 
+/* Stores so far are seen by others before those that follow. Stores are in order on x86-64. */
+#if defined(__x86_64__)
+#define publish() signal_fence()
+#else
+#define publish() atomic_thread_fence(memory_order_release)
+#endif
+
 /** Prints "spanheap: fatal: ..." and aborts. Formats %s %zu %lu %p %d only; takes no lock. */
 _Noreturn void sh_fatal(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
 /** Prints "spanheap: ..." on stderr in one write. Same formats. */

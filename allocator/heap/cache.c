@@ -55,7 +55,10 @@ find_in_cached(struct cache *c, unsigned row)
     struct span *s = c->spans[row];
     if (s == &cache_empty_span)
         return false;
-    if (span_next_cache(s) || (span_reclaim_freed(s) > 0 && span_next_cache(s)))
+    if (span_next_cache(s))
+        return true;
+    bool marking = atomic_load_explicit(&heap_marking, memory_order_relaxed);
+    if (!marking && span_reclaim_freed(s) > 0 && span_next_cache(s))
         return true;
     c->spans[row] = &cache_empty_span;
     central_put(c, s);

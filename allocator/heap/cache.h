@@ -23,6 +23,7 @@ struct cache {
     struct span *spans[NROWS]; /* never NULL: cache_empty_span has no free slot */
     uintptr_t tiny;            /* the current tiny block, 0: none */
     uint32_t tiny_used;        /* bytes taken of it */
+    int64_t unpaid_b; /* taken while a collection marks and not yet paid for; negative: credit */
     _Atomic uint32_t depth;
     _Atomic uint32_t stop_pending;
     _Atomic uint32_t in_slow;

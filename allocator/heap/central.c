@@ -41,20 +41,30 @@ acquire(struct span *s)
 }
 
 static bool
-has_free_slot(const struct span *s)
+is_marking(void)
 {
-    return span_free_ahead(s) > 0 || span_count_freed(s) > 0;
+    return atomic_load_explicit(&heap_marking, memory_order_relaxed);
 }
 
-/* Takes a span out of the central's reach: charges its free slots to the live heap. */
-static void
-enter_cache(struct span *s)
+static bool
+has_free_slot(const struct span *s)
 {
-    uint32_t returned = span_reclaim_freed(s);
+    return span_free_ahead(s) > 0 || (!is_marking() && span_count_freed(s) > 0);
+}
+
+/* Takes a span out of the central's reach: charges its free slots to the live heap, and to the
+   thread, which pays for them by marking (hook_allocation_point). */
+static void
+enter_cache(struct cache *c, struct span *s)
+{
+    uint32_t returned = is_marking() ? 0 : span_reclaim_freed(s);
     s->alloc_count_cached = s->alloc_count;
     s->cached = 1;
+    if (atomic_load_explicit(&span_allocate_black, memory_order_relaxed))
+        span_blacken(s);
     size_t ahead_b = span_free_ahead(s) * s->elem_b, returned_b = returned * s->elem_b;
     atomic_fetch_add(&heap_live_b, ahead_b - returned_b);
+    c->unpaid_b += ahead_b;
     sh_invariant(ahead_b > 0);
 }
 
@@ -71,6 +81,23 @@ pop(struct central *central, struct span_list *list, bool unswept)
         s->cached = 1;
     }
     lock_drop(&central->lock);
+    return s;
+}
+
+static void file_locked(struct central *central, struct span *s);
+
+/* A swept span with a free slot. While a collection marks, what sh_free gave back is none. */
+static struct span *
+take_partial(struct central *central)
+{
+    struct span *s;
+    while ((s = pop(central, &central->partial[swept_side()], false)) != NULL &&
+           unlikely(!has_free_slot(s))) {
+        lock_take(&central->lock);
+        s->cached = 0;
+        file_locked(central, s);
+        lock_drop(&central->lock);
+    }
     return s;
 }
 
@@ -117,7 +144,7 @@ struct span *
 central_take(struct cache *c, unsigned row)
 {
     struct central *central = &centrals[row];
-    struct span *s = pop(central, &central->partial[swept_side()], false);
+    struct span *s = take_partial(central);
     if (s == NULL)
         s = take_by_sweeping(c, central);
     if (s == NULL && atomic_load(&c->stop_pending))
@@ -125,7 +152,7 @@ central_take(struct cache *c, unsigned row)
     if (s == NULL)
         s = new_span(c, row);
     if (s != NULL)
-        enter_cache(s);
+        enter_cache(c, s);
     return s;
 }
 
@@ -145,6 +172,8 @@ central_put(struct cache *c, struct span *s)
     c->counts.mallocs[s->class] += s->alloc_count - s->alloc_count_cached;
     s->alloc_count_cached = s->alloc_count;
     atomic_fetch_sub(&heap_live_b, span_free_ahead(s) * s->elem_b);
+    if (atomic_load_explicit(&span_allocate_black, memory_order_relaxed))
+        span_whiten(s);
     lock_take(&central->lock);
     s->cached = 0;
     file_locked(central, s);
@@ -165,9 +194,10 @@ central_take_unswept(unsigned row)
 {
     struct central *central = &centrals[row];
     unsigned unswept = 1 - swept_side();
-    if (central->partial[unswept].first == NULL && central->full[unswept].first == NULL)
-        return NULL; /* read without the lock: lists only become unswept while the world is stopped
-                      */
+    /* Read without the lock: lists only become unswept while the world is stopped. */
+    if (atomic_load_explicit(&central->partial[unswept].first, memory_order_relaxed) == NULL &&
+        atomic_load_explicit(&central->full[unswept].first, memory_order_relaxed) == NULL)
+        return NULL;
     struct span *s = pop(central, &central->partial[unswept], true);
     return s != NULL ? s : pop(central, &central->full[unswept], true);
 }
@@ -190,6 +220,8 @@ central_note_free(struct span *s)
 {
     struct central *central = central_of(s);
     bool empty = false;
+    if (is_marking())
+        return; /* left to the sweep */
     lock_take(&central->lock);
     unsigned side = swept_side();
     if (!s->cached && (s->list == &central->full[side] || s->list == &central->partial[side])) {

@@ -18,7 +18,6 @@ is_allocated(const struct span *s, uint32_t index)
     for (;;) {
         uint32_t before = atomic_load(&s->sweepgen);
         bool allocated = span_is_allocated(s, index);
-        atomic_thread_fence(memory_order_acquire);
         if (before % 2 == 0 && atomic_load(&s->sweepgen) == before)
             return allocated;
     }
@@ -58,6 +57,8 @@ sh_free(void *p)
     if (s->kind != KIND_TINY) {
         unsigned class = s->class;
         size_t size = s->elem_b;
+        if (unlikely(atomic_load_explicit(&heap_marking, memory_order_relaxed)))
+            hook_mark_freed(s, index);
         bool first = span_record_free(s, index);
         sh_require(first, "sh_free: %p was freed before", p);
         c->counts.frees[class]++;
@@ -97,11 +98,18 @@ room_at(const struct span *s, uint32_t index, const void *p)
     return span_slot(s, index) + s->elem_b - (uintptr_t)p;
 }
 
-/* An object that stays where it is: what it no longer covers is zero when it grows again. */
+/* An object that stays where it is: what it no longer covers is zero when it grows again. Pointers
+   go by that, so it is the store family's work, the word that is cut in two included. */
 static void *
 keep_in_place(void *p, size_t size, size_t room)
 {
-    memset((char *)p + size, 0, room - size);
+    size_t cut = size % WORD_B, whole = size - cut;
+    if (cut > 0) {
+        uintptr_t *word = (uintptr_t *)((char *)p + whole);
+        sh_store(word, (void *)(*word & ((UINT64_C(1) << (8 * cut)) - 1)));
+        whole += WORD_B;
+    }
+    sh_memset((char *)p + whole, 0, room - whole);
     return p;
 }
 

@@ -14,6 +14,9 @@ struct span;
 struct cache *hook_attach_caller(void);
 /** About to take `size` new bytes into the heap: may run a collection. Holds nothing. */
 void hook_allocation_point(struct cache *c, size_t size);
+/** An object is about to be freed while a collection marks: what it points to may be reachable only
+ * through it (sh_realloc has copied it), so it is marked and scanned all the same. */
+void hook_mark_freed(struct span *s, uint32_t index);
 /** No memory for `size` bytes: collects, asks the user's hook. True: try again. */
 bool hook_out_of_memory(size_t size, unsigned attempt);
 /** A stop is asked for, and the thread is at a place where it can stop. */

@@ -14,6 +14,7 @@ enum lock_rank {
     RANK_CENTRAL,   /* the span lists of one span class; never two at once */
     RANK_PAGEHEAP,  /* pages and arenas */
     RANK_META,      /* bookkeeping memory */
+    RANK_WORK,      /* what marking has still to do */
 };
 
 struct lock {

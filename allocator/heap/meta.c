@@ -33,7 +33,9 @@ shift_of(size_t size)
 static void *
 bump(size_t size)
 {
-    if ((size_t)(meta.chunk_end - meta.chunk) < size) {
+    size_t align = size_min(size, CACHE_LINE_B);
+    meta.chunk = (char *)round_up((uintptr_t)meta.chunk, align);
+    if (meta.chunk_end < meta.chunk || (size_t)(meta.chunk_end - meta.chunk) < size) {
         char *chunk = os_map(CHUNK_B);
         if (chunk == NULL)
             return NULL;

@@ -8,6 +8,7 @@
 
 struct pageheap pageheap SH_STATE = {.lock = {.rank = RANK_PAGEHEAP}};
 _Atomic uint32_t heap_sweepgen SH_STATE = 2;
+_Atomic uint32_t heap_marking SH_STATE = 0;
 _Atomic size_t heap_live_b SH_STATE = 0;
 
 /* Address space for at least one arena more than asked, so that the base can be aligned. */
@@ -183,4 +184,16 @@ pageheap_free_span(struct span *s)
     pageheap.nspans--;
     put_record(s);
     lock_drop(&pageheap.lock);
+}
+
+void
+pageheap_each_span(void (*visit)(struct span *s))
+{
+    size_t pages = atomic_load(&pageheap.used_b) / PAGE_B;
+    for (size_t page = 0; page < pages;) {
+        struct span *s = atomic_load(&pageheap.page_span[page]);
+        page += s == NULL ? 1 : s->npages;
+        if (s != NULL)
+            visit(s);
+    }
 }

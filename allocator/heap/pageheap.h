@@ -48,8 +48,14 @@ struct span *pageheap_make_span(uintptr_t base, size_t npages, unsigned class, e
 /** Frees a span and its pages. It is in no list and no cache. */
 void pageheap_free_span(struct span *s);
 
+/** Calls visit for every span. Nobody makes or frees one meanwhile. */
+void pageheap_each_span(void (*visit)(struct span *s));
+
 /** The generation of the last collection; see span.h. */
 extern _Atomic uint32_t heap_sweepgen;
+/** A collection marks: what sh_free gives back must not be reused before the sweep, since it may be
+ * in a mark queue. Changed only in a stop. */
+extern _Atomic uint32_t heap_marking;
 /** Bytes that count against the heap goal: marked last time, plus whole spans handed out since. */
 extern _Atomic size_t heap_live_b;
 

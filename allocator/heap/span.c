@@ -4,15 +4,17 @@
 
 #include <string.h>
 
+_Atomic uint32_t span_allocate_black SH_STATE;
+
 void
 span_list_push(struct span_list *list, struct span *s)
 {
     sh_invariant(s->list == NULL);
     s->prev = NULL;
-    s->next = list->first;
-    if (list->first != NULL)
-        list->first->prev = s;
-    list->first = s;
+    s->next = atomic_load_explicit(&list->first, memory_order_relaxed);
+    if (s->next != NULL)
+        s->next->prev = s;
+    atomic_store_explicit(&list->first, s, memory_order_relaxed);
     list->count++;
     s->list = list;
 }
@@ -25,7 +27,7 @@ span_list_remove(struct span *s)
     if (s->prev != NULL)
         s->prev->next = s->next;
     else
-        list->first = s->next;
+        atomic_store_explicit(&list->first, s->next, memory_order_relaxed);
     if (s->next != NULL)
         s->next->prev = s->prev;
     list->count--;
@@ -36,7 +38,7 @@ span_list_remove(struct span *s)
 struct span *
 span_list_pop(struct span_list *list)
 {
-    struct span *s = list->first;
+    struct span *s = atomic_load_explicit(&list->first, memory_order_relaxed);
     if (s != NULL)
         span_list_remove(s);
     return s;
@@ -111,6 +113,27 @@ span_teardown(struct span *s)
 }
 
 void
+span_blacken(struct span *s)
+{
+    if (s->alloc_cache != 0)
+        __atomic_fetch_or(&s->mark_bits[s->cache_base / 64], s->alloc_cache, __ATOMIC_RELAXED);
+}
+
+void
+span_whiten(struct span *s)
+{
+    if (s->alloc_cache != 0)
+        __atomic_fetch_and(&s->mark_bits[s->cache_base / 64], ~s->alloc_cache, __ATOMIC_RELAXED);
+}
+
+void
+span_clear_marks(struct span *s)
+{
+    for (uint32_t w = 0; w < span_bit_words(s->nelems); w++)
+        __atomic_store_n(&s->mark_bits[w], 0, __ATOMIC_RELAXED);
+}
+
+void
 span_load_cache(struct span *s, uint32_t index)
 {
     uint32_t left = s->nelems - index;
@@ -127,6 +150,8 @@ span_next_cache(struct span *s)
         if (next >= s->nelems)
             return false;
         span_load_cache(s, next);
+        if (unlikely(atomic_load_explicit(&span_allocate_black, memory_order_relaxed)))
+            span_blacken(s);
     }
     return true;
 }
@@ -149,7 +174,7 @@ span_is_allocated(const struct span *s, uint32_t index)
     if (index >= s->nelems)
         return false;
     if (index >= atomic_load_explicit(&s->free_index, memory_order_acquire) &&
-        (s->alloc_bits[index / 64] >> (index % 64) & 1) == 0)
+        (__atomic_load_n(&s->alloc_bits[index / 64], __ATOMIC_ACQUIRE) >> (index % 64) & 1) == 0)
         return false;
     _Atomic uint64_t *freed = atomic_load_explicit(&s->freed_bits, memory_order_acquire);
     return freed == NULL || (freed[index / 64] >> (index % 64) & 1) == 0;
@@ -263,17 +288,25 @@ span_commit_sweep(struct span *s, uint32_t *marked_but_freed)
     return died;
 }
 
+/* A marker may read the bits of the other slots in the word meanwhile; nobody else writes. */
+static void
+set_bits(_Atomic uint64_t *word, uint64_t which, uint64_t value)
+{
+    uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
+    atomic_store_explicit(word, (old & ~which) | value, memory_order_relaxed);
+}
+
 /* Writes the n lowest bits of mask at a bit offset of a bitmap. n <= 64. */
 static void
 put_bits(uint64_t *bitmap, size_t offset, uint64_t mask, unsigned n)
 {
     uint64_t all = n == 64 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1;
     unsigned shift = offset % 64;
-    uint64_t *word = &bitmap[offset / 64];
+    _Atomic uint64_t *word = (_Atomic uint64_t *)&bitmap[offset / 64];
     mask &= all;
-    word[0] = (word[0] & ~(all << shift)) | mask << shift;
+    set_bits(&word[0], all << shift, mask << shift);
     if (shift + n > 64)
-        word[1] = (word[1] & ~(all >> (64 - shift))) | mask >> (64 - shift);
+        set_bits(&word[1], all >> (64 - shift), mask >> (64 - shift));
 }
 
 /* The pointer words of one slot: the element's mask, repeated. At most 64 words. */

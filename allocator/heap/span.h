@@ -51,7 +51,7 @@ enum span_state {
 };
 
 struct span {
-    /* Read for every pointer that marking follows. */
+    /* Read for every pointer that marking follows: one cache line. */
     uintptr_t base;
     size_t elem_b;  /* object size; of a large span its usable bytes */
     uint32_t magic; /* see sizeclass_magic(); 0 in a large span: every offset is object 0 */
@@ -83,10 +83,10 @@ struct span {
     /* Membership of a central list. */
     struct span *next, *prev;
     struct span_list *list;
-};
+} __attribute__((aligned(CACHE_LINE_B)));
 
 struct span_list {
-    struct span *first;
+    _Atomic(struct span *) first; /* changed under a lock; a look without one is allowed */
     size_t count;
 };
 
@@ -165,16 +165,34 @@ uint32_t span_count_marked(const struct span *s);
 /** Remembers where the pointers of a typed object are. */
 void span_set_type(struct span *s, uint32_t index, const struct sh_type *type);
 
-/** Sets the mark bit; true if it was clear. The plain form is for a single marking thread. */
+/** Sets the mark bit; true if it was clear. Any number of threads at once. */
 static inline bool
-span_mark_plain(struct span *s, uint32_t index)
+span_mark(struct span *s, uint32_t index)
 {
     uint64_t bit = UINT64_C(1) << (index % 64);
     uint64_t *word = &s->mark_bits[index / 64];
-    if (*word & bit)
+    if (__atomic_load_n(word, __ATOMIC_RELAXED) & bit)
         return false;
-    *word |= bit;
-    return true;
+    return (__atomic_fetch_or(word, bit, __ATOMIC_RELAXED) & bit) == 0;
 }
+
+static inline bool
+span_is_marked(const struct span *s, uint32_t index)
+{
+    return __atomic_load_n(&s->mark_bits[index / 64], __ATOMIC_ACQUIRE) >> (index % 64) & 1;
+}
+
+/**
+ * New objects are born black while a collection marks: all free slots that the allocator has at
+ * hand are marked at once, 64 at a time, so that allocating one costs no more than otherwise.
+ * span_whiten() takes back the marks of those that were not handed out. Owner only.
+ */
+void span_blacken(struct span *s);
+void span_whiten(struct span *s);
+/** Forgets all marks. */
+void span_clear_marks(struct span *s);
+
+/** Set in the stop that begins a collection, cleared in the one that ends it. */
+extern _Atomic uint32_t span_allocate_black;
 
 #endif

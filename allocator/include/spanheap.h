@@ -317,8 +317,9 @@ SH_API size_t sh_pauses_read(struct sh_pause *out, size_t max);
  */
 
 /**
- * Called after each stop, when the threads run again, by the thread that stopped them. It must not
- * allocate from the heap. NULL: none. Returns the old one.
+ * Called after each stop, when the threads run again, by the thread that stopped them: any, or one of
+ * the library's own. One call at a time, in the order of the stops. It must not use the heap or call
+ * the library. NULL: none. Returns the old one.
  */
 typedef void (*sh_pause_hook)(const struct sh_pause *pause);
 SH_API sh_pause_hook sh_set_pause_hook(sh_pause_hook hook);

@@ -36,19 +36,20 @@ format_ms(char out[32], uint64_t ns)
 
 struct trace_times {
     char stop[32], mark[32], end[32];
-    char stop_cpu[32], background_cpu[32], end_cpu[32];
+    char stop_cpu[32], assist_cpu[32], background_cpu[32], idle_cpu[32], end_cpu[32];
 };
 
 static void
 fill_times(struct trace_times *t, const struct cycle_record *r, unsigned processors)
 {
-    uint64_t end_ns = r->pause.length_ns - r->pause.signal_ns - r->mark_ns;
-    format_ms(t->stop, r->pause.signal_ns);
+    format_ms(t->stop, r->stop_ns);
     format_ms(t->mark, r->mark_ns);
-    format_ms(t->end, end_ns);
-    format_ms(t->stop_cpu, r->pause.signal_ns * processors);
-    format_ms(t->background_cpu, r->mark_cpu_ns);
-    format_ms(t->end_cpu, end_ns * processors);
+    format_ms(t->end, r->end_stop_ns);
+    format_ms(t->stop_cpu, r->stop_ns * processors);
+    format_ms(t->assist_cpu, r->assist_cpu_ns);
+    format_ms(t->background_cpu, r->background_cpu_ns);
+    format_ms(t->idle_cpu, r->idle_cpu_ns);
+    format_ms(t->end_cpu, r->end_stop_ns * processors);
 }
 
 static unsigned long long
@@ -62,18 +63,18 @@ observe_format_trace(const struct cycle_record *r, char *out, size_t size)
 {
     unsigned processors = os_processors();
     uint64_t elapsed_ns = r->end_ns - cycle.start_ns,
-             since_ms = (r->pause.start_ns - cycle.start_ns) / 1000000u;
+             since_ms = (r->start_ns - cycle.start_ns) / 1000000u;
     unsigned percent =
         elapsed_ns == 0 ? 0 : (unsigned)(cycle.cpu_ns * 100 / (elapsed_ns * processors));
     struct trace_times t;
     fill_times(&t, r, processors);
     int n =
         snprintf(out, size,
-                 "gc %u @%llu.%03llus %u%%: %s+%s+%s ms clock, %s+0/%s/0+%s ms cpu, "
+                 "gc %u @%llu.%03llus %u%%: %s+%s+%s ms clock, %s+%s/%s/%s+%s ms cpu, "
                  "%llu->%llu->%llu MB, %llu MB goal, %llu MB stacks, %llu MB globals, %u P%s\n",
                  r->pause.cycle, (unsigned long long)(since_ms / 1000),
                  (unsigned long long)(since_ms % 1000), percent, t.stop, t.mark, t.end, t.stop_cpu,
-                 t.background_cpu, t.end_cpu, mb(r->live_before_b), mb(r->live_after_b),
+                 t.assist_cpu, t.background_cpu, t.idle_cpu, t.end_cpu, mb(r->live_before_b), mb(r->live_after_b),
                  mb(r->marked_b), mb(r->goal_b), mb(cycle.roots.stacks), mb(cycle.roots.data),
                  processors, r->pause.trigger == SH_TRIGGER_FORCED ? " (forced)" : "");
     return n < 0 ? 0 : size_min((size_t)n, size - 1);

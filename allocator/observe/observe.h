@@ -9,7 +9,7 @@ struct cycle_record;
 void observe_init(void);
 /** Keeps a pause. Under the cycle lock. */
 void observe_record_pause(const struct sh_pause *pause);
-/** Tells the user's hook. No lock is held. */
+/** Tells the user's hook. Under the cycle lock, so that it sees the stops in their order. */
 void observe_call_pause_hook(const struct sh_pause *pause);
 /** Prints Go's gctrace line on stderr. */
 void observe_print_trace(const struct cycle_record *r);

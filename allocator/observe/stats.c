@@ -97,6 +97,7 @@ stop_and_read(void *arg)
     r->pause.cycle = r->out->num_gc;
     observe_record_pause(&r->pause);
     world_start();
+    observe_call_pause_hook(&r->pause);
     lock_drop(&world.cycle_lock);
 }
 
@@ -106,5 +107,4 @@ sh_stats_read(struct sh_stats *out)
     sh_init();
     struct reading r = {out, {.cause = SH_STOP_STATISTICS}};
     world_safe_call(stop_and_read, &r);
-    observe_call_pause_hook(&r.pause);
 }

@@ -1,6 +1,7 @@
 /* The thread cache and the central lists: refill, flush, which list a span is in, lazy sweeping. */
 #include "check.h"
 
+#include "collector/background.h"
 #include "collector/cycle.h"
 #include "collector/verify.h"
 #include "heap/central.h"
@@ -205,6 +206,7 @@ test_partly_used_span_is_used_up_before_a_new_one(void **state)
 int
 main(void)
 {
+    background_limit(0); /* what is unswept stays so until somebody asks for it */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refill_brings_a_span_with_a_free_slot),
         cmocka_unit_test(test_each_row_has_its_own_spans),

@@ -80,7 +80,7 @@ let_period_pass(void)
 static void
 corrupt(void)
 {
-    pageheap.nspans++;
+    pageheap.inuse_pages++;
     sh_collect();
 }
 
@@ -221,7 +221,7 @@ test_verify_finds_a_wrong_counter_in_a_collection(void **state)
 {
     (void)state;
     run_with("corrupt", "SH_VERIFY=1");
-    assert_fatal(&out, "heap check: spans are miscounted");
+    assert_fatal(&out, "heap check: pages in spans are miscounted");
     run_with("corrupt", "SH_VERIFY=0");
     assert_success(&out);
 }

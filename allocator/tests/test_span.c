@@ -208,7 +208,7 @@ mark_some(struct span *s, struct rng *rng, struct sweep_expected *e)
         bool taken = i < atomic_load(&s->free_index);
         bool marked = taken && rng_below(rng, 2) == 0; /* marked, then freed, happens as well */
         if (marked)
-            assert_true(span_mark_plain(s, i));
+            assert_true(span_mark(s, i));
         e->stays[i] = marked && !was_freed;
         e->marked_but_freed += marked && was_freed;
         e->live += e->stays[i];
@@ -249,9 +249,9 @@ test_mark_bit_is_set_once(void **state)
     (void)state;
     struct span s;
     set_up_span(&s, 1, KIND_UNTYPED);
-    assert_true(span_mark_plain(&s, 63));
-    assert_true(span_mark_plain(&s, 64));
-    assert_false(span_mark_plain(&s, 63));
+    assert_true(span_mark(&s, 63));
+    assert_true(span_mark(&s, 64));
+    assert_false(span_mark(&s, 63));
     assert_int_equal(span_count_marked(&s), 2);
     span_teardown(&s);
 }

@@ -3,69 +3,13 @@
  * object by object, while small goals make collections frequent. The heap checks itself in each
  * (SH_VERIFY) and overwrites what dies (SH_CLOBBER), so that a lost object shows.
  */
-#include "check.h"
+#include "tree.h"
 
 #include "collector/verify.h"
 
 #define SEED UINT64_C(600613)
 
 enum { THREADS = 4, TREES = 24, EXCHANGES = 16, CHAIN = 40 };
-
-/* A tree is a function of its seed: each node can be checked by itself. */
-struct node {
-    struct node *left, *right;
-    unsigned char *bytes; /* pointer-free, filled with a byte of the seed */
-    uint64_t seed;
-    uint32_t depth, nbytes;
-};
-static const struct sh_type node_type =
-    SH_TYPE(struct node, SH_POINTER_AT(struct node, left) | SH_POINTER_AT(struct node, right) |
-                             SH_POINTER_AT(struct node, bytes));
-
-static uint64_t
-child_seed(uint64_t seed, unsigned side)
-{
-    return (seed + side + 1) * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-}
-
-static uint32_t
-bytes_of(uint64_t seed)
-{
-    return (uint32_t)(seed >> 33) % (seed % 64 == 0 ? 50000 : 120);
-}
-
-static struct node *
-build(uint64_t seed, uint32_t depth)
-{
-    struct node *n = sh_alloc_typed(&node_type);
-    n->seed = seed;
-    n->depth = depth;
-    n->nbytes = bytes_of(seed);
-    if (n->nbytes > 0) {
-        sh_store(&n->bytes, sh_alloc_noscan(n->nbytes));
-        memset(n->bytes, (int)(seed >> 8), n->nbytes);
-    }
-    if (depth > 0) {
-        sh_store(&n->left, build(child_seed(seed, 0), depth - 1));
-        sh_store(&n->right, build(child_seed(seed, 1), depth - 1));
-    }
-    return n;
-}
-
-static void
-check_tree(const struct node *n, uint64_t seed, uint32_t depth)
-{
-    need(n != NULL && n->seed == seed && n->depth == depth, "a node is what it was");
-    need(n->nbytes == bytes_of(seed), "a node has its length");
-    for (uint32_t i = 0; i < n->nbytes; i++)
-        need(n->bytes[i] == (unsigned char)(seed >> 8), "a node's bytes are what they were");
-    if (depth == 0) {
-        need(n->left == NULL && n->right == NULL, "a leaf has no children");
-        return;
-    }
-    check_tree(n->left, child_seed(seed, 0), depth - 1);
-    check_tree(n->right, child_seed(seed, 1), depth - 1);
-}
 
 static void
 free_tree(struct node *n)
@@ -91,7 +35,7 @@ renew_subtree(struct node *n, struct rng *rng)
         return;
     unsigned side = (unsigned)rng_below(rng, 2);
     struct node **slot = side == 0 ? &n->left : &n->right, *old = *slot;
-    sh_store(slot, build(child_seed(n->seed, side), n->depth - 1));
+    sh_store(slot, tree_build(tree_child_seed(n->seed, side), n->depth - 1));
     if (rng_below(rng, 2) == 0)
         free_tree(old);
 }
@@ -124,8 +68,8 @@ work_on_tree(struct node **slot, struct rng *rng)
             renew_subtree(tree, rng);
     }
     if (*slot == NULL)
-        sh_store(slot, build(rng_next(rng), (uint32_t)rng_below(rng, 6)));
-    check_tree(*slot, (*slot)->seed, (*slot)->depth);
+        sh_store(slot, tree_build(rng_next(rng), (uint32_t)rng_below(rng, 6)));
+    tree_check(*slot, (*slot)->seed, (*slot)->depth);
 }
 
 static void *
@@ -141,7 +85,7 @@ storm(void *arg)
     }
     for (size_t i = 0; i < TREES; i++)
         if (trees[i] != NULL)
-            check_tree(trees[i], trees[i]->seed, trees[i]->depth);
+            tree_check(trees[i], trees[i]->seed, trees[i]->depth);
     return NULL;
 }
 
@@ -157,7 +101,7 @@ run_trees(void)
         sh_thread_join(workers[i].thread, NULL);
     for (size_t i = 0; i < EXCHANGES; i++)
         if (exchange_table[i] != NULL)
-            check_tree(exchange_table[i], exchange_table[i]->seed, exchange_table[i]->depth);
+            tree_check(exchange_table[i], exchange_table[i]->seed, exchange_table[i]->depth);
     verify_now();
 }
 

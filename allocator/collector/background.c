@@ -1,0 +1,153 @@
+#define _GNU_SOURCE
+#include "collector/background.h"
+
+#include "collector/assist.h"
+#include "collector/cycle.h"
+#include "collector/pacing.h"
+#include "collector/sweep.h"
+#include "collector/threads.h"
+#include "heap/os.h"
+
+#include <sys/resource.h>
+
+#define STACK_B ((size_t)256 << 10)
+#define MARK_PIECE_B ((size_t)64 << 10) /* scanned between two looks at the rest of the world */
+#define PROCESSORS_A_WORKER 4
+#define IDLE_WAIT_NS 1000000000u
+
+static struct {
+    bool started;
+    unsigned workers, limit;
+    _Atomic uint32_t bell; /* changes when there is something to do */
+} background SH_STATE = {.limit = UINT32_MAX};
+
+/* One worker on p processors: which priority gives it p/4 of them when all are busy. A step of 1 is
+   a factor of 1.25 in the scheduler's weight. */
+static int
+nice_for(unsigned processors)
+{
+    return processors == 1 ? 5 : processors == 2 ? 2 : processors == 3 ? 1 : 0;
+}
+
+static void
+mark(void)
+{
+    while (cycle_is_marking()) {
+        uint64_t work_b = markers_work(MARKER_BACKGROUND, MARK_PIECE_B);
+        if (work_b > 0) {
+            assist_add_credit(work_b);
+            pacing_revise();
+        } else if (markers_idle()) {
+            cycle_try_end();
+        } else {
+            markers_wait();
+        }
+    }
+}
+
+/* As a running thread, so that no stop finds a span half swept. */
+static void
+sweep(struct thread *t)
+{
+    if (!sweep_is_pending())
+        return;
+    world_leave_safe(t);
+    sweep_all(&t->cache);
+    world_enter_safe(t, 0);
+}
+
+static bool
+is_due_by_time(void)
+{
+    if (cycle.period_ns == 0 || cycle.gogc < 0)
+        return false;
+    return os_now_ns() - atomic_load(&cycle.last_end_ns) >= cycle.period_ns;
+}
+
+static _Noreturn void
+serve(struct thread *t, bool first)
+{
+    for (;;) {
+        uint32_t bell = atomic_load(&background.bell);
+        mark();
+        if (first) {
+            sweep(t);
+            if (is_due_by_time())
+                cycle_begin(SH_TRIGGER_TIME);
+        }
+        if (!cycle_is_marking())
+            os_futex_wait(&background.bell, bell, IDLE_WAIT_NS);
+    }
+}
+
+static void *
+run_worker(void *arg)
+{
+    struct thread *t = arg;
+    bool first = t->arg == NULL;
+    world_adopt_self(t);
+    setpriority(PRIO_PROCESS, (id_t)t->tid, nice_for(os_processors()));
+    world_enter_safe(t, 0);
+    serve(t, first);
+}
+
+static bool
+start_one(bool first)
+{
+    static char marker_for_the_others;
+    struct thread *t = world_make_thread(LIFE_STARTING);
+    if (t == NULL)
+        return false;
+    t->internal = true;
+    t->detached = true;
+    t->arg = first ? NULL : &marker_for_the_others;
+    world_add_thread(t);
+    pthread_attr_t attr;
+    pthread_t handle;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attr, STACK_B);
+    int error = threads_real.create(&handle, &attr, run_worker, t);
+    pthread_attr_destroy(&attr);
+    if (error != 0)
+        world_remove_thread(t);
+    return error == 0;
+}
+
+void
+background_start(void)
+{
+    if (background.started)
+        return;
+    background.started = true;
+    unsigned wanted = (os_processors() + PROCESSORS_A_WORKER / 2) / PROCESSORS_A_WORKER;
+    wanted = wanted == 0 ? 1 : wanted;
+    wanted = wanted > background.limit ? background.limit : wanted;
+    sigset_t all, before;
+    sigfillset(&all);
+    threads_real.set_mask(SIG_BLOCK, &all, &before);
+    while (background.workers < wanted && start_one(background.workers == 0))
+        background.workers++;
+    threads_real.set_mask(SIG_SETMASK, &before, NULL);
+}
+
+void
+background_wake(void)
+{
+    atomic_fetch_add(&background.bell, 1);
+    os_futex_wake_all(&background.bell);
+    markers_wake();
+}
+
+void
+background_forget(void)
+{
+    background.started = false;
+    background.workers = 0;
+}
+
+void
+background_limit(unsigned workers)
+{
+    background.limit = workers;
+}

@@ -1,0 +1,219 @@
+#include "collector/reach.h"
+
+#include "collector/workbuf.h"
+#include "heap/os.h"
+#include "heap/pageheap.h"
+
+#include <string.h>
+
+/* A found object, and from where: an index into the same list, or a root. */
+struct found {
+    uintptr_t object;
+    size_t from;      /* NO_PARENT: a root, or an object born since */
+    uintptr_t detail; /* the root's word, or the slot that led here */
+};
+#define NO_PARENT SIZE_MAX
+#define PATH_MAX 12
+
+static struct {
+    uintptr_t *roots; /* words; bit 0 of kinds[i]: from frames */
+    uint8_t *kinds;
+    size_t nroots, roots_cap;
+    uint64_t *old, *seen; /* one bit for each 8 bytes of the heap: object was there at the start */
+    size_t old_b, seen_b;
+    struct found *list;
+    size_t n, cap;
+} reach SH_STATE;
+
+/* Twice as large; the old one goes. Fatal without memory. */
+static void *
+grow(void *old, size_t *cap, size_t size)
+{
+    size_t fresh_cap = *cap == 0 ? 8192 : *cap * 2;
+    void *fresh = os_map(fresh_cap * size);
+    sh_require(fresh != NULL, "SH_VERIFY: no memory for the second mark");
+    if (*cap > 0) {
+        memcpy(fresh, old, *cap * size);
+        os_unreserve(old, *cap * size);
+    }
+    *cap = fresh_cap;
+    return fresh;
+}
+
+static void
+keep_buffer(const struct workbuf *b)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (reach.nroots == reach.roots_cap) {
+            size_t cap = reach.roots_cap;
+            reach.kinds = grow(reach.kinds, &cap, sizeof *reach.kinds);
+            reach.roots = grow(reach.roots, &reach.roots_cap, sizeof *reach.roots);
+        }
+        reach.roots[reach.nroots] = b->words[i];
+        reach.kinds[reach.nroots++] = b->kind == WORK_FRAMES;
+    }
+}
+
+static uint64_t *
+make_bits(size_t *size)
+{
+    *size = round_up(atomic_load(&pageheap.used_b) / WORD_B / 8 + 1, PAGE_B);
+    uint64_t *bits = os_map(*size);
+    sh_require(bits != NULL, "SH_VERIFY: no memory for the second mark");
+    return bits;
+}
+
+static size_t
+bit_of(uintptr_t object)
+{
+    return (object - pageheap.base) / WORD_B;
+}
+
+static void
+note_old(struct span *s)
+{
+    for (uint32_t i = 0; i < s->nelems; i++) {
+        size_t bit = bit_of(span_slot(s, i));
+        if (span_is_allocated(s, i))
+            reach.old[bit / 64] |= UINT64_C(1) << (bit % 64);
+    }
+}
+
+void
+reach_begin(void)
+{
+    reach.nroots = 0;
+    workbuf_each(keep_buffer);
+    reach.old = make_bits(&reach.old_b);
+    pageheap_each_span(note_old);
+}
+
+/* ---- The failure ---- */
+
+static _Noreturn void
+die_of_lost(const struct found *lost)
+{
+    const struct span *s = pageheap_span_of(lost->object);
+    const struct found *f = lost;
+    for (unsigned depth = 0; depth < PATH_MAX && f->from != NO_PARENT; depth++) {
+        const struct found *holder = &reach.list[f->from];
+        sh_warn("  %p, at offset %zu of the object at %p", (void *)f->object,
+                (size_t)(f->detail - holder->object), (void *)holder->object);
+        f = holder;
+    }
+    if (f->from == NO_PARENT && f->detail != 0)
+        sh_warn("  %p, from the root word %p", (void *)f->object, (void *)f->detail);
+    else if (f->from == NO_PARENT)
+        sh_warn("  %p, born while marking", (void *)f->object);
+    sh_fatal("lost object: %p (%zu bytes) can be reached as shown above and is not marked",
+             (void *)lost->object, s->elem_b);
+}
+
+/* ---- Finding ---- */
+
+static bool
+is_new(uintptr_t object)
+{
+    size_t at = bit_of(object);
+    uint64_t bit = UINT64_C(1) << (at % 64);
+    bool new = (reach.seen[at / 64] & bit) == 0;
+    reach.seen[at / 64] |= bit;
+    return new;
+}
+
+/* What a word leads to joins the list, and must be marked. */
+static void
+find(uintptr_t word, size_t from, uintptr_t detail)
+{
+    const struct span *s = pageheap_span_of(word);
+    if (s == NULL)
+        return;
+    uint32_t index = span_index(s, word);
+    if (!span_is_allocated(s, index) || !is_new(span_slot(s, index)))
+        return;
+    struct found f = {span_slot(s, index), from, detail};
+    if (!span_is_marked(s, index))
+        die_of_lost(&f);
+    if (reach.n == reach.cap)
+        reach.list = grow(reach.list, &reach.cap, sizeof *reach.list);
+    reach.list[reach.n++] = f;
+}
+
+static void
+follow_element(const struct sh_type *type, uintptr_t element, size_t from)
+{
+    for (size_t word = 0; word < type->size / WORD_B; word++) {
+        uintptr_t slot = element + word * WORD_B;
+        if (type->pointer_mask[word / 64] >> (word % 64) & 1)
+            find(*(const uintptr_t *)slot, from, slot);
+    }
+}
+
+static void
+follow_bits(const struct span *s, uintptr_t object, size_t from)
+{
+    for (uintptr_t slot = object; slot < object + s->elem_b; slot += WORD_B) {
+        size_t at = (slot - s->base) / WORD_B;
+        if (s->layout.pointer_bits[at / 64] >> (at % 64) & 1)
+            find(*(const uintptr_t *)slot, from, slot);
+    }
+}
+
+static void
+follow(size_t from)
+{
+    uintptr_t object = reach.list[from].object;
+    const struct span *s = pageheap_span_of(object);
+    if (s->kind != KIND_TYPED)
+        return;
+    if (s->class != 0 && s->elem_b <= BITMAP_MAX_B) {
+        follow_bits(s, object, from);
+        return;
+    }
+    const struct sh_type *type =
+        s->class == 0 ? s->layout.type : s->layout.types[span_index(s, object)];
+    for (uintptr_t e = object; e + type->size <= object + s->elem_b; e += type->size)
+        follow_element(type, e, from);
+}
+
+static bool
+was_there(uintptr_t object)
+{
+    size_t bit = bit_of(object);
+    return bit / 8 < reach.old_b && (reach.old[bit / 64] >> (bit % 64) & 1);
+}
+
+static void
+find_born(struct span *s)
+{
+    for (uint32_t i = 0; i < s->nelems; i++)
+        if (span_is_allocated(s, i) && !was_there(span_slot(s, i)))
+            find(span_slot(s, i), NO_PARENT, 0);
+}
+
+/* A root's word speaks of objects that were there when it was read. */
+static void
+find_from_root(uintptr_t word, uintptr_t root)
+{
+    const struct span *s = pageheap_span_of(word);
+    if (s != NULL && was_there(span_slot(s, span_index(s, word))))
+        find(word, NO_PARENT, root);
+}
+
+void
+reach_check(bool born_are_marked)
+{
+    reach.seen = make_bits(&reach.seen_b);
+    reach.n = 0;
+    for (size_t i = 0; i < reach.nroots; i++) {
+        find_from_root(reach.roots[i], reach.roots[i]);
+        if (reach.kinds[i])
+            find_from_root(reach.roots[i] - 1, reach.roots[i]);
+    }
+    if (born_are_marked)
+        pageheap_each_span(find_born);
+    for (size_t i = 0; i < reach.n; i++)
+        follow(i);
+    os_unreserve(reach.seen, reach.seen_b);
+    os_unreserve(reach.old, reach.old_b);
+}

@@ -1,0 +1,21 @@
+/*
+ * For tests: random delays at the edges of a collection's phases, so that threads meet in orders that
+ * are rare otherwise, and small work buffers, so that every exchange of one happens often.
+ */
+#ifndef SPANHEAP_STRESS_H
+#define SPANHEAP_STRESS_H
+
+#include "heap/base.h"
+
+extern uint64_t stress_delay_max_ns; /* 0: none (SH_STRESS_DELAY) */
+void stress_delay_slow(void);
+
+/** At a phase edge. May sleep; any thread, in a stop too. */
+static inline void
+stress_edge(void)
+{
+    if (unlikely(stress_delay_max_ns > 0))
+        stress_delay_slow();
+}
+
+#endif
