@@ -6,9 +6,11 @@
  *              everything that could be reached then is marked: a snapshot. Nothing is read again
  *              at the end. New objects are black.
  *   insertion  records the value that is stored ("incremental update"). What a thread has loaded
- *              from the heap since the start is in no record, so all roots are read a second time,
- *              in the stop at the end, and marked from there: that stop grows with the work. New
- *              objects are white, since a thread may fill one by plain stores before it shows it.
+ *              from the heap is in no record, so all roots are read in the stop at the end, and
+ *              marked from there: that stop grows with the work. New objects are white, since a
+ *              thread may fill one by plain stores before it shows it. For the same reason the stop
+ *              at the start reads no stacks: what only its owner knows must not become black before
+ *              it is filled.
  *   none       records nothing: marking stops the world. Forced to run beside the program
  *              (SH_BARRIER=none SH_MODE=concurrent), it loses objects.
  *

@@ -97,10 +97,10 @@ flush_all_caches(void)
 }
 
 static void
-read_roots(struct sh_pause *pause)
+read_roots(struct sh_pause *pause, enum root_set set)
 {
     uint64_t start_ns = os_now_ns();
-    cycle.roots = roots_read(workbuf_put);
+    cycle.roots = roots_read(set, workbuf_put);
     pause->roots_ns += os_now_ns() - start_ns;
     pause->root_b = cycle.roots.stacks + cycle.roots.data;
 }
@@ -121,7 +121,8 @@ begin_marking(struct sh_pause *pause)
     else
         flush_all_caches();
     stress_edge();
-    read_roots(pause);
+    bool late = cycle.mode == MODE_CONCURRENT && cycle.barrier == BARRIER_INSERTION;
+    read_roots(pause, late ? ROOTS_SHARED : ROOTS_ALL);
     stress_edge();
     if (unlikely(cycle.verify))
         reach_begin();
@@ -209,7 +210,7 @@ mark_rest(struct sh_pause *pause)
         if (!fault(FAULT_BUFFER_KEPT))
             barrier_flush(t);
     if (cycle.barrier == BARRIER_INSERTION) {
-        read_roots(pause);
+        read_roots(pause, ROOTS_ALL);
         work_b = UINT64_MAX;
     }
     bool done = mark_drain(&m, work_b);

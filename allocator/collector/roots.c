@@ -205,10 +205,10 @@ read_keys(struct sink *sink, const struct thread *t)
 }
 
 static struct root_bytes
-read_thread(struct sink *sink, const struct thread *t)
+read_thread(struct sink *sink, const struct thread *t, enum root_set set)
 {
-    struct root_bytes n = {.stacks = read_stack(sink, t)};
-    if (t->thread_pointer != 0)
+    struct root_bytes n = {.stacks = set == ROOTS_ALL ? read_stack(sink, t) : 0};
+    if (set == ROOTS_ALL && t->thread_pointer != 0)
         n.data = (fault(FAULT_TLS) ? 0 : read_thread_local(sink, t)) + read_keys(sink, t);
     read_variables(sink, (uintptr_t)&t->arg, (uintptr_t)(&t->arg + 1));
     read_variables(sink, (uintptr_t)&t->result, (uintptr_t)(&t->result + 1));
@@ -216,14 +216,14 @@ read_thread(struct sink *sink, const struct thread *t)
 }
 
 struct root_bytes
-roots_read(root_buffer_function full)
+roots_read(enum root_set set, root_buffer_function full)
 {
     struct root_bytes n = {0, 0};
     struct sink s = {.full = full}, *sink = &s;
     for (struct thread *t = world.threads; t != NULL; t = t->next) {
         if (t->internal || (fault(FAULT_THREAD_MISSED) && t == world.threads))
             continue;
-        struct root_bytes of_thread = read_thread(sink, t);
+        struct root_bytes of_thread = read_thread(sink, t, set);
         n.stacks += of_thread.stacks;
         n.data += of_thread.data;
     }

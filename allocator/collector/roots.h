@@ -19,8 +19,13 @@ struct root_bytes {
 typedef void (*root_buffer_function)(struct workbuf *b);
 
 void roots_init(void);
-/** Reads every root. The world is stopped, and segments.h's table is up to date. */
-struct root_bytes roots_read(root_buffer_function full);
+enum root_set {
+    ROOTS_ALL,
+    ROOTS_SHARED, /* without what a thread alone can write: stack, registers, thread-local storage */
+};
+
+/** Reads the roots. The world is stopped, and segments.h's table is up to date. */
+struct root_bytes roots_read(enum root_set set, root_buffer_function full);
 /** Registered ranges together, bytes. */
 size_t roots_registered_b(void);
 
