@@ -1,0 +1,3 @@
+module pitmark/bench
+
+go 1.19
