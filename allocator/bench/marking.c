@@ -3,13 +3,15 @@
  * then whole collections are forced, and the process's CPU time (of all threads, marking and
  * sweeping) is divided by the objects.
  *
- *     linked   64-byte nodes in lists of 100, dealt out at random: each link leads somewhere else
+ *     linked   64-byte nodes in lists of about 100; a thousand lists grow at a time, at random, so
+ *              that a link leads some 64 KB away
  *     wide     trees of 128-byte nodes with 15 children, four deep, built depth first
  */
 #include "gc_api.h"
 
 enum {
     LIST_LENGTH = 100,
+    LISTS_AT_A_TIME = 1000,
     CHILDREN = 15,
     TREE_DEPTH = 3, /* edges from root to leaf */
     COLLECTIONS_MAX = 99,
@@ -35,11 +37,12 @@ static uint64_t
 build_linked(size_t objects)
 {
     struct rng random = {WORK_SEED};
-    size_t n = objects / LIST_LENGTH + 1;
+    size_t block = LIST_LENGTH * LISTS_AT_A_TIME;
+    size_t n = (objects / block + 1) * LISTS_AT_A_TIME;
 
     table = gc_new_pointers(n);
     for (size_t i = 0; i < objects; i++) {
-        size_t slot = rng_below(&random, n);
+        size_t slot = i / block * LISTS_AT_A_TIME + rng_below(&random, LISTS_AT_A_TIME);
         struct node *head = table[slot], *c = gc_new(&NODE);
         c->next = head; /* plain stores: nobody has seen it yet */
         c->other = head == NULL ? NULL : head->next;

@@ -7,7 +7,7 @@
  *     work_begin("churn", options, noptions, argc, argv);
  *     gc_init();                       what gc_api.h chose
  *     ... build what is live ...
- *     work_start();                    stops, clock and CPU time count from here
+ *     work_start();                    clock and CPU time count from here
  *     ... what is measured ...
  *     work_stop();
  *     work_metric("ops_per_s", ...);
@@ -52,7 +52,7 @@ work_now_ns(void)
 
 /** User and system time of the whole process so far, of all its threads. */
 uint64_t work_cpu_ns(void);
-/** Forgets the stops seen so far and starts clock and CPU time. */
+/** Starts clock and CPU time. Stops count from the first object on: they are the whole run's. */
 void work_start(void);
 void work_stop(void);
 /** Between work_start and work_stop. */
@@ -62,7 +62,7 @@ double work_seconds(void);
 
 /** Called by the allocator's hook after each stop of a collection, from any thread. */
 void work_stop_seen(uint64_t length_ns);
-/** Stops seen since work_start(). */
+/** Stops seen so far. */
 size_t work_stops(void);
 /** The longest of the stops from number `first` on; 0 if there was none. */
 uint64_t work_longest_stop_ns(size_t first);

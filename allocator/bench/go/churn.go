@@ -7,10 +7,11 @@ var churnTable []*cell
 // churn: see churn.c.
 func churn() {
 	const batch = 500
-	liveMB, wanted, fixed := 100.0, 10.0, 0.0
+	liveMB, wanted, turnover, fixed := 100.0, 10.0, 1.0, 0.0
 	readOptions(option{"--live-mb", &liveMB, "of live objects, in 10^6 bytes"},
-		option{"--seconds", &wanted, "of the timed region"},
-		option{"--batches", &fixed, "instead of seconds: so many batches of 500 operations"})
+		option{"--seconds", &wanted, "of the timed region, at least"},
+		option{"--turnover", &turnover, "times that the live data are replaced, at least"},
+		option{"--batches", &fixed, "instead of both: so many batches of 500 operations"})
 	random := rng{seed}
 	checksum, unused, batches := uint64(0), uint64(0), uint64(0)
 	latency := new(histogram)
@@ -22,7 +23,11 @@ func churn() {
 	start()
 	last := time.Now()
 	until := last.Add(time.Duration(wanted * 1e9))
-	for fixed > 0 && float64(batches) < fixed || fixed == 0 && last.Before(until) {
+	least := turnover * float64(n) / batch
+	if fixed > 0 {
+		least, until = fixed, last
+	}
+	for last.Before(until) || float64(batches) < least {
 		for i := 0; i < batch; i++ {
 			unused += replaceChain(churnTable, &random)
 		}

@@ -24,12 +24,13 @@ var (
 )
 
 func buildLinked(objects uint64) uint64 {
-	const listLength = 100
+	const listLength, listsAtATime = 100, 1000
+	const block = listLength * listsAtATime
 	random := rng{seed}
-	n := objects/listLength + 1
+	n := (objects/block + 1) * listsAtATime
 	linkedTable = make([]*markNode, n)
 	for i := uint64(0); i < objects; i++ {
-		slot := random.below(n)
+		slot := i/block*listsAtATime + random.below(listsAtATime)
 		head, c := linkedTable[slot], new(markNode)
 		c.next = head
 		if head != nil {

@@ -78,7 +78,6 @@ var state struct {
 	work             string
 	start, end       time.Time
 	startCPU, endCPU time.Duration
-	traceFrom        int64
 	figures          []string
 }
 
@@ -89,7 +88,6 @@ func cpuTime() time.Duration {
 }
 
 func start() {
-	state.traceFrom = traceSize()
 	state.startCPU = cpuTime()
 	state.start = time.Now()
 }
@@ -155,22 +153,14 @@ func isFile(descriptor int) bool {
 	return syscall.Fstat(descriptor, &is) == nil && is.Mode&syscall.S_IFMT == syscall.S_IFREG
 }
 
-func traceSize() int64 {
-	var is syscall.Stat_t
-	if syscall.Fstat(2, &is) != nil {
-		fail("the trace cannot be read")
-	}
-	return is.Size
-}
-
-// stops gives the length in ns of every stop in the timed region so far.
+// stops gives the length in ns of every stop so far.
 func stops() []float64 {
 	text, err := os.ReadFile("/proc/self/fd/2")
 	if err != nil {
 		fail("the trace cannot be read: %v", err)
 	}
 	var found []float64
-	for _, line := range strings.Split(string(text[state.traceFrom:]), "\n") {
+	for _, line := range strings.Split(string(text), "\n") {
 		if !strings.HasPrefix(line, "gc ") {
 			continue
 		}
@@ -203,8 +193,8 @@ func addStopFigures(lengths []float64) {
 	n := len(lengths)
 	metric("stops", float64(n))
 	if n == 0 {
-		noMetric("stop_max_ns", "no collection in the timed region")
-		noMetric("stop_p99_ns", "no collection in the timed region")
+		noMetric("stop_max_ns", "no collection in this run")
+		noMetric("stop_p99_ns", "no collection in this run")
 		return
 	}
 	sort.Float64s(lengths)
@@ -302,11 +292,12 @@ func end(checksum uint64) {
 		fmt.Println(head + "}")
 		return
 	}
+	const listedMax = 1000
+	if len(lengths) > listedMax {
+		lengths = lengths[len(lengths)-listedMax:]
+	}
 	var listed []string
-	for i, length := range lengths {
-		if i == 20000 {
-			break
-		}
+	for _, length := range lengths {
 		listed = append(listed, strconv.FormatFloat(length, 'f', 0, 64))
 	}
 	record := os.NewFile(recordFd, "record")
