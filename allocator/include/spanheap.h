@@ -282,6 +282,7 @@ struct sh_stats {
 SH_API void sh_stats_read(struct sh_stats *out);
 
 enum sh_stop_cause {
+    SH_STOP_ANY = 0,    /**< any cause, in a question */
     SH_STOP_MARK = 1,   /**< a collection marked here (stop-the-world) */
     SH_STOP_MARK_START, /**< first stop of a concurrent collection */
     SH_STOP_MARK_END,   /**< its mark termination */
@@ -312,6 +313,29 @@ struct sh_pause {
  * For every pause of a program use sh_set_pause_hook().
  */
 SH_API size_t sh_pauses_read(struct sh_pause *out, size_t max);
+
+/** All pauses of one cause since the start. */
+struct sh_pause_histogram {
+    uint64_t count;    /**< how many */
+    uint64_t total_ns; /**< all together */
+    uint64_t max_ns;   /**< the longest */
+};
+
+/**
+ * How long the pauses of a cause were (SH_STOP_ANY: all of them), since the start of the program.
+ * lengths_ns[i] becomes the length that a share quantiles[i] (0 to 1) of them did not exceed, by
+ * nearest rank: 0.99 asks for the 99th percentile. It is never too short, at most 0.8 % too long
+ * (exact below 256 ns and for 1), and 0 where there were none. n: how many are asked for; with 0
+ * both may be NULL. The histogram is log-linear, after HdrHistogram, and its size is constant. May
+ * wait for a collection to end. Fatal: an unknown cause, a quantile outside 0 to 1.
+ *
+ *     double ask[] = {0.5, 0.99};
+ *     uint64_t ns[2];
+ *     struct sh_pause_histogram pauses;
+ *     sh_pause_histogram_read(SH_STOP_ANY, &pauses, ask, ns, 2);
+ */
+SH_API void sh_pause_histogram_read(enum sh_stop_cause cause, struct sh_pause_histogram *out,
+                                    const double *quantiles, uint64_t *lengths_ns, size_t n);
 
 /* ---- Hooks ------------------------------------------------------------------------------------
  */
