@@ -9,6 +9,7 @@ SPANHEAP_SOURCES := \
 	collector/barrier.c collector/sweep.c collector/pacer.c collector/verify.c collector/reach.c collector/stress.c \
 	collector/registers.S collector/store.S \
 	observe/stats.c observe/pauses.c observe/gctrace.c observe/histogram.c \
+	observe/events.c \
 	types/slice.c types/defer.c types/pool.c
 # The shared library takes the place of pthread_create and its kin: it has the second file instead.
 SPANHEAP_STATIC_ONLY := collector/threads_real.c

@@ -1,6 +1,7 @@
 #include "collector/sweep.h"
 
 #include "heap/central.h"
+#include "observe/events.h"
 
 #include <sched.h>
 
@@ -10,6 +11,7 @@
 static struct {
     _Atomic size_t left;       /* spans that are not swept, or being swept */
     _Atomic uint32_t next_row; /* where the search for pages goes on */
+    _Atomic uint64_t began_ns; /* 0: no events are kept */
     bool clobber;
 } sweep SH_STATE;
 
@@ -23,7 +25,14 @@ void
 sweep_begin(void)
 {
     atomic_store(&sweep.next_row, 0);
+    atomic_store(&sweep.began_ns, events_begin());
     atomic_store(&sweep.left, pageheap.nspans);
+}
+
+uint64_t
+sweep_began_ns(void)
+{
+    return sweep_is_pending() ? atomic_load(&sweep.began_ns) : 0;
 }
 
 bool
@@ -61,7 +70,8 @@ hook_sweep_span(struct cache *c, struct span *s)
     bool empty = s->alloc_count == 0;
     if (empty)
         pageheap_free_span(s);
-    atomic_fetch_sub(&sweep.left, 1);
+    if (atomic_fetch_sub(&sweep.left, 1) == 1)
+        events_end(EVENT_SWEEP_PHASE, atomic_load(&sweep.began_ns), 0, 0);
     return empty;
 }
 
@@ -110,20 +120,22 @@ hook_reclaim_pages(struct cache *c, size_t npages)
 void
 sweep_finish(struct cache *c)
 {
-    size_t pages = 0;
+    uint64_t start_ns = events_begin();
+    size_t spans = 0, pages = 0;
     for (unsigned row = 0; row < NROWS && sweep_is_pending(); row++)
-        while (sweep_one(c, row, &pages)) {
-        }
+        while (sweep_one(c, row, &pages))
+            spans++;
+    if (spans > 0)
+        events_end(EVENT_SWEEP, start_ns, spans, pages);
 }
 
 /* One span, as a slow section. False: the row has none left. */
 static bool
-sweep_one_stoppable(struct cache *c, unsigned row)
+sweep_one_stoppable(struct cache *c, unsigned row, size_t *pages)
 {
-    size_t pages = 0;
     cache_enter(c);
     cache_slow_enter(c);
-    bool swept = sweep_one(c, row, &pages);
+    bool swept = sweep_one(c, row, pages);
     cache_slow_leave(c);
     cache_leave(c);
     return swept;
@@ -132,13 +144,17 @@ sweep_one_stoppable(struct cache *c, unsigned row)
 void
 sweep_all(struct cache *c)
 {
+    uint64_t start_ns = events_begin();
+    size_t spans = 0, pages = 0;
     while (sweep_is_pending()) {
         for (unsigned row = 0; row < NROWS; row++)
-            while (sweep_one_stoppable(c, row)) {
-            }
+            while (sweep_one_stoppable(c, row, &pages))
+                spans++;
         if (sweep_is_pending())
             sched_yield(); /* another thread has the last one */
     }
+    if (spans > 0)
+        events_end(EVENT_SWEEP, start_ns, spans, pages);
 }
 
 void

@@ -19,6 +19,8 @@ void sweep_all(struct cache *c);
 bool sweep_is_pending(void);
 /** In the child of a fork: nobody else is sweeping. */
 void sweep_recount(void);
+/** When the sweep under way began; 0: there is none, or no events were kept then. */
+uint64_t sweep_began_ns(void);
 /** Fill dead objects with 0xdeadbeef (SH_CLOBBER). */
 void sweep_set_clobber(bool on);
 

@@ -3,6 +3,7 @@
 #include "collector/world.h"
 #include "heap/meta.h"
 #include "heap/os.h"
+#include "observe/events.h"
 #include "observe/histogram.h"
 
 #define KEPT 256                        /* as many as Go's MemStats.PauseNs */
@@ -23,6 +24,18 @@ observe_init(void)
     sh_require(pauses.ring != NULL && pauses.by_cause != NULL, "no memory for the list of pauses");
 }
 
+static void
+append_event(const struct sh_pause *p)
+{
+    events_append((struct event){
+        .kind = EVENT_STOP,
+        .start_ns = p->start_ns,
+        .end_ns = p->start_ns + p->length_ns,
+        .args = {p->signal_ns, p->roots_ns, p->root_b,
+                 event_stop_word(p->cycle, p->cause, p->trigger)},
+    });
+}
+
 void
 observe_record_pause(const struct sh_pause *pause)
 {
@@ -30,6 +43,8 @@ observe_record_pause(const struct sh_pause *pause)
     pauses.ring[pauses.count++ % KEPT] = *pause;
     histogram_record(&pauses.by_cause[SH_STOP_ANY], pause->length_ns);
     histogram_record(&pauses.by_cause[pause->cause], pause->length_ns);
+    if (events_are_on())
+        append_event(pause);
 }
 
 void
