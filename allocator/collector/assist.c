@@ -3,6 +3,7 @@
 #include "collector/cycle.h"
 #include "collector/pacing.h"
 #include "collector/world.h"
+#include "observe/events.h"
 
 /* An assist does at least so much, so that the cost of entering is small against it; what is too
    much is the thread's credit. */
@@ -77,7 +78,9 @@ assist_pay(struct cache *c)
         a.wanted_b -= a.done_b;
         int64_t by_credit = a.done_b;
         a.done_b = 0;
+        uint64_t start_ns = events_begin();
         world_safe_call(work, &a);
+        events_end(EVENT_ASSIST, start_ns, (uint64_t)a.done_b, 0);
         a.done_b += by_credit;
         pacing_revise();
     }

@@ -255,6 +255,8 @@ static void
 report_stop(const struct sh_pause *pause, bool last)
 {
     observe_record_pause(pause);
+    if (last)
+        observe_record_cycle(&cycle.now);
     if (last && cycle.trace)
         observe_print_trace(&cycle.now);
     observe_call_pause_hook(pause);

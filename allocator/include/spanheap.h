@@ -337,6 +337,30 @@ struct sh_pause_histogram {
 SH_API void sh_pause_histogram_read(enum sh_stop_cause cause, struct sh_pause_histogram *out,
                                     const double *quantiles, uint64_t *lengths_ns, size_t n);
 
+/* ---- Trace ------------------------------------------------------------------------------------
+ */
+/*
+ * What the collector did and when: phases, stops and their parts, sweeping, live bytes, goal and
+ * resident memory over time. SH_TRACE=FILE does all of this without a line of code.
+ */
+
+/**
+ * Keeps the collector's events in memory from now on: the newest 16384, or SH_EVENTS, 64 bytes
+ * each. Does nothing if they are kept already; after sh_trace_stop() it goes on. Returns 0, or -1
+ * with errno ENOMEM.
+ */
+SH_API int sh_trace_start(void);
+/** Keeps no more. What was kept can still be written. */
+SH_API void sh_trace_stop(void);
+/**
+ * Writes the events that are kept to a file in Chrome's trace format (JSON), which ui.perfetto.dev
+ * and chrome://tracing open; what was there before is overwritten. May be called at any time, by
+ * any thread, as often as wanted; the threads go on meanwhile. Not from a signal handler. Returns
+ * 0, or -1 with errno: EINVAL (path is NULL, or events were never kept), or why the file could not
+ * be opened or written in full (a piece of it may be left).
+ */
+SH_API int sh_trace_write(const char *path);
+
 /* ---- Hooks ------------------------------------------------------------------------------------
  */
 

@@ -1,4 +1,7 @@
-/* Watching the heap: pauses, counters, the trace line. Nothing here is called on a fast path. */
+/*
+ * Watching the heap: pauses, counters, the trace line, the trace file. Nothing here is called on a
+ * fast path. The collector puts what has no pause of its own into the event ring; see events.h.
+ */
 #ifndef SPANHEAP_OBSERVE_H
 #define SPANHEAP_OBSERVE_H
 
@@ -7,8 +10,15 @@
 struct cycle_record;
 
 void observe_init(void);
+/**
+ * Keeps events for a file that is written at the program's normal end, and says how many; 0: the
+ * default. file NULL: none is. Fatal if it cannot be written.
+ */
+void observe_trace_init(const char *file, size_t nevents);
 /** Keeps a pause. Under the cycle lock. */
 void observe_record_pause(const struct sh_pause *pause);
+/** Keeps the phases and the heap's size of a collection for the trace file. The world runs. */
+void observe_record_cycle(const struct cycle_record *r);
 /** Tells the user's hook. Under the cycle lock, so that it sees the stops in their order. */
 void observe_call_pause_hook(const struct sh_pause *pause);
 /** Prints Go's gctrace line on stderr. */

@@ -1,0 +1,24 @@
+/* The SH_* environment variables: the one table of them is in settings.c. */
+#ifndef SPANHEAP_SETTINGS_H
+#define SPANHEAP_SETTINGS_H
+
+#include "heap/base.h"
+
+#define SETTING_UNSET UINT64_MAX
+
+/* What they say, or their defaults. Sizes in bytes. */
+struct settings {
+    uint64_t gogc; /* percent; UINT64_MAX: off */
+    uint64_t reserve_b, period_s, signal;
+    uint64_t mode, barrier; /* enum gc_mode, SETTING_UNSET; enum barrier_kind */
+    uint64_t workers;
+    uint64_t gctrace, clobber, verify;
+    uint64_t stress_delay_us, stress_buffers;
+    const char *trace; /* file; NULL: none */
+    uint64_t events;
+};
+
+/** Reads the environment. Fatal, naming the variable, for a value that cannot be read. */
+struct settings settings_read(void);
+
+#endif
