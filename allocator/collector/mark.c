@@ -88,7 +88,7 @@ mark_exact_slow(struct marker *m, struct span *s, uint32_t index, const struct c
 static inline void
 settle(struct marker *m, const struct candidate *c)
 {
-    struct span *s = pageheap_span_of(c->address);
+    struct span *s = c->span;
     uint32_t index = s == NULL ? 0 : span_index(s, c->address);
     if (likely(s != NULL && span_is_allocated(s, index)))
         mark_slot(m, s, index);
@@ -114,7 +114,7 @@ consider(struct marker *m, uintptr_t address, const uintptr_t *slot)
     __builtin_prefetch((const void *)address);
     if (m->waiting == MARK_AHEAD)
         settle_oldest(m);
-    m->ahead[(m->first + m->waiting++) % MARK_AHEAD] = (struct candidate){address, slot};
+    m->ahead[(m->first + m->waiting++) % MARK_AHEAD] = (struct candidate){address, s, slot};
 }
 
 void

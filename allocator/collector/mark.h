@@ -10,6 +10,7 @@
 #define SPANHEAP_MARK_H
 
 #include "collector/workbuf.h"
+#include "heap/span.h"
 
 #include <spanheap.h>
 
@@ -19,6 +20,7 @@
 
 struct candidate {
     uintptr_t address;
+    struct span *span;     /* of the address; NULL: none */
     const uintptr_t *slot; /* the typed slot it was read from; NULL: a word that may be anything */
 };
 

@@ -169,7 +169,7 @@ span_free_ahead(const struct span *s)
 }
 
 bool
-span_is_allocated(const struct span *s, uint32_t index)
+span_is_allocated_slow(const struct span *s, uint32_t index)
 {
     if (index >= s->nelems)
         return false;

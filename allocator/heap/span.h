@@ -68,6 +68,7 @@ struct span {
         const struct sh_type **types; /* typed, above: one a slot */
         const struct sh_type *type;   /* typed, large */
     } layout;
+    _Atomic(_Atomic uint64_t *) freed_bits; /* sh_free; NULL until the first */
 
     /* The allocator's side; owned by the thread that caches the span. */
     uint64_t alloc_cache;
@@ -78,12 +79,12 @@ struct span {
     size_t npages;
 
     _Atomic uint32_t sweepgen;
-    _Atomic(_Atomic uint64_t *) freed_bits; /* sh_free; NULL until the first */
 
     /* Membership of a central list. */
     struct span *next, *prev;
     struct span_list *list;
 } __attribute__((aligned(CACHE_LINE_B)));
+_Static_assert(offsetof(struct span, alloc_cache) == CACHE_LINE_B, "marking reads one line a span");
 
 struct span_list {
     _Atomic(struct span *) first; /* changed under a lock; a look without one is allowed */
@@ -144,8 +145,17 @@ bool span_next_cache(struct span *s);
 /** Free slots still ahead of the allocator (those that sh_free gave back are not counted). */
 uint32_t span_free_ahead(const struct span *s);
 
+/** The same for a slot that lies at or beyond the free index. */
+bool span_is_allocated_slow(const struct span *s, uint32_t index);
 /** Whether the slot holds an object that has been handed out and not freed. Any thread. */
-bool span_is_allocated(const struct span *s, uint32_t index);
+static inline bool
+span_is_allocated(const struct span *s, uint32_t index)
+{
+    if (likely(index < atomic_load_explicit(&s->free_index, memory_order_acquire) &&
+               atomic_load_explicit(&s->freed_bits, memory_order_acquire) == NULL))
+        return true;
+    return span_is_allocated_slow(s, index);
+}
 
 /** Records sh_free of a slot. False: it was free already. Fatal without memory for the bitmap. */
 bool span_record_free(struct span *s, uint32_t index);
