@@ -7,7 +7,7 @@
  * Set when a cycle ends and when a setting changes. Pure.
  *
  * Source: Go 1.19, runtime/mgcscavenge.go. Its second goal is multiplied by 95 instead of 0.95
- * there and never reached (mended in Go 1.20); here it is what was meant.
+ * there and never reached (newer Go mended it); here it is what was meant.
  */
 #ifndef SPANHEAP_SCAVENGE_PACER_H
 #define SPANHEAP_SCAVENGE_PACER_H
