@@ -7,6 +7,8 @@
 #include "collector/sweep.h"
 #include "collector/threads.h"
 #include "heap/os.h"
+#include "heap/scavenger.h"
+#include "observe/events.h"
 
 #include <sys/resource.h>
 
@@ -14,6 +16,8 @@
 #define MARK_PIECE_B ((size_t)64 << 10) /* scanned between two looks at the rest of the world */
 #define PROCESSORS_A_WORKER 4
 #define IDLE_WAIT_NS 1000000000u
+#define SCAVENGE_PIECE_B ((size_t)64 << 10)
+#define SCAVENGE_PERCENT 1
 
 static struct {
     bool started;
@@ -56,27 +60,40 @@ sweep(struct thread *t)
     world_enter_safe(t, 0);
 }
 
-static bool
-is_due_by_time(void)
+/* Gives one piece of memory back if there is too much. Returns how long to wait before the next one:
+   scavenging takes 1 percent of one processor, unless a limit presses. */
+static uint64_t
+scavenge(struct thread *t)
 {
-    if (cycle.period_ns == 0 || cycle.gogc < 0)
-        return false;
-    return os_now_ns() - atomic_load(&cycle.last_end_ns) >= cycle.period_ns;
+    bool urgent = false;
+    if (cycle_is_marking() || pacing_scavenge_debt(&urgent) < SCAVENGE_PIECE_B)
+        return IDLE_WAIT_NS;
+    uint64_t start_ns = os_now_ns();
+    uint64_t started = events_begin();
+    world_leave_safe(t); /* no stop finds pages on their way */
+    size_t released_b = scavenger_release(&t->cache, SCAVENGE_PIECE_B);
+    world_enter_safe(t, 0);
+    events_end(EVENT_SCAVENGE, started, released_b, 0);
+    if (released_b == 0)
+        return IDLE_WAIT_NS;
+    return urgent ? 1 : (os_now_ns() - start_ns) * (100 / SCAVENGE_PERCENT - 1);
 }
 
 static _Noreturn void
 serve(struct thread *t, bool first)
 {
     for (;;) {
+        uint64_t wait_ns = IDLE_WAIT_NS;
         uint32_t bell = atomic_load(&background.bell);
         mark();
         if (first) {
             sweep(t);
-            if (is_due_by_time())
+            if (cycle_is_due())
                 cycle_begin(SH_TRIGGER_TIME);
+            wait_ns = scavenge(t);
         }
         if (!cycle_is_marking())
-            os_futex_wait(&background.bell, bell, IDLE_WAIT_NS);
+            os_futex_wait(&background.bell, bell, wait_ns);
     }
 }
 

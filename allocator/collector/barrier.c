@@ -112,7 +112,7 @@ barrier_forget(struct thread *t)
 void
 hook_mark_freed(struct span *s, uint32_t index)
 {
-    if (span_mark(s, index) && (s->kind == KIND_TYPED || s->kind == KIND_UNTYPED))
+    if (span_mark(s, index) && kind_is_scannable(s->kind))
         append(&thread_self()->freed, WORK_GREY, span_slot(s, index));
 }
 

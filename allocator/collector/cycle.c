@@ -19,7 +19,7 @@
    make another round. More with each round, so that there is an end. */
 #define END_WORK_B ((uint64_t)64 << 10)
 
-struct cycle cycle SH_STATE = {.gogc = 100, .barrier = BARRIER_DELETION};
+struct cycle cycle SH_STATE = {.barrier = BARRIER_DELETION};
 
 static _Atomic(sh_oom_hook) oom_hook SH_STATE;
 
@@ -33,12 +33,6 @@ cycle_on_start(void (*function)(void))
         return;
     }
     sh_fatal("cycle_on_start: no room");
-}
-
-void
-cycle_set_goal(void)
-{
-    pacing_set_goal();
 }
 
 /* ---- The first stop ---- */
@@ -126,8 +120,8 @@ begin_marking(struct sh_pause *pause)
     stress_edge();
     if (unlikely(cycle.verify))
         reach_begin();
-    pacing_begin();
     markers_open();
+    pacing_begin(pause->trigger == SH_TRIGGER_TIME);
     atomic_store(&cycle.phase, PHASE_MARK);
 }
 
@@ -182,7 +176,6 @@ end_marking(void)
     cycle.marked_b = r->marked_b;
     atomic_store(&heap_live_b, r->marked_b);
     pacing_end(&f, r->mark_ns);
-    cycle_set_goal();
     cycle.forced += r->pause.trigger == SH_TRIGGER_FORCED;
     r->pause.cycle = atomic_fetch_add(&cycle.cycles, 1) + 1;
     atomic_store(&cycle.phase, PHASE_OFF);
@@ -409,6 +402,17 @@ cycle_run(enum sh_gc_trigger trigger)
         sweep_all(cache_self);
 }
 
+/* The bits may be half set, and the queues held by markers that are not here. */
+static void
+unmark(void)
+{
+    atomic_store(&barrier_enabled, BARRIER_NONE);
+    atomic_store(&span_allocate_black, 0);
+    atomic_store(&heap_marking, 0);
+    pageheap_each_span(span_clear_marks);
+    atomic_store(&cycle.phase, PHASE_OFF);
+}
+
 void
 cycle_abandon(void)
 {
@@ -417,21 +421,26 @@ cycle_abandon(void)
     workbuf_drop_all();
     for (struct thread *t = world.threads; t != NULL; t = t->next)
         barrier_forget(t);
-    if (atomic_load(&cycle.phase) == PHASE_OFF)
-        return;
-    atomic_store(&barrier_enabled, BARRIER_NONE);
-    atomic_store(&span_allocate_black, 0);
-    atomic_store(&heap_marking, 0);
-    pageheap_each_span(span_clear_marks);
-    atomic_store(&cycle.phase, PHASE_OFF);
+    if (atomic_load(&cycle.phase) != PHASE_OFF)
+        unmark();
+    sweep_recount();
+    pacing_abandon();
 }
 
 /* ---- What the heap asks for ---- */
 
-static bool
-period_has_passed(void)
+static void
+pay_by_sweeping(struct cache *c)
 {
-    if (cycle.period_ns == 0 || cycle.gogc < 0)
+    uint64_t npages = pacing_sweep_debt(PAGE_B);
+    if (npages > 0)
+        sweep_pay(c, npages);
+}
+
+bool
+cycle_is_due(void)
+{
+    if (cycle.period_ns == 0 || atomic_load(&cycle.goal_b) == UINT64_MAX)
         return false;
     return os_now_ns() - atomic_load(&cycle.last_end_ns) >= cycle.period_ns;
 }
@@ -443,8 +452,10 @@ hook_allocation_point(struct cache *c, size_t size)
         assist_pay(c);
     else if (unlikely(atomic_load(&heap_live_b) + size >= atomic_load(&cycle.trigger_b)))
         cycle_begin(SH_TRIGGER_HEAP);
-    else if (unlikely(period_has_passed()))
+    else if (unlikely(cycle_is_due()))
         cycle_begin(SH_TRIGGER_TIME);
+    else if (unlikely(sweep_is_pending()))
+        pay_by_sweeping(c);
 }
 
 bool
@@ -474,10 +485,19 @@ sh_set_gogc(int percent)
                "sh_set_gogc: %d; use a percentage from 0 on, or SH_GOGC_OFF", percent);
     sh_init();
     world_lock_safely(&world.cycle_lock);
-    int old = cycle.gogc;
-    cycle.gogc = percent;
-    cycle_set_goal();
+    int old = pacing_set_gogc(percent);
     lock_drop(&world.cycle_lock);
+    return old;
+}
+
+uint64_t
+sh_set_memory_limit(uint64_t limit_b)
+{
+    sh_init();
+    world_lock_safely(&world.cycle_lock);
+    uint64_t old = pacing_set_memory_limit(limit_b);
+    lock_drop(&world.cycle_lock);
+    background_wake();
     return old;
 }
 

@@ -41,7 +41,6 @@ struct cycle {
     _Atomic uint64_t goal_b, trigger_b;    /* UINT64_MAX: off */
     enum gc_mode mode;
     enum barrier_kind barrier;
-    int gogc;
     bool trace, verify;
     uint64_t period_ns; /* a collection at least so often; 0: no such rule */
     _Atomic uint64_t last_end_ns;
@@ -65,12 +64,12 @@ void cycle_begin(enum sh_gc_trigger trigger);
 void cycle_run(enum sh_gc_trigger trigger);
 /** Ends the running collection if nothing is left to mark. In the safe state. */
 void cycle_try_end(void);
+/** The longest time without a collection has passed. */
+bool cycle_is_due(void);
 /** In the child of a fork: gives the running collection up. */
 void cycle_abandon(void);
 /** Calls `function` at the start of each collection, while the world is stopped. At most 4. */
 void cycle_on_start(void (*function)(void));
-/** Recomputes goal and trigger from what was marked last. Under the cycle lock. */
-void cycle_set_goal(void);
 
 static inline bool
 cycle_is_marking(void)

@@ -12,7 +12,6 @@
  * to the central lists, with their slots counted anew.
  */
 #include "collector/cycle.h"
-#include "collector/sweep.h"
 #include "collector/world.h"
 #include "heap/central.h"
 #include "heap/meta.h"
@@ -76,7 +75,6 @@ in_child(void)
     unlock_all();
     struct thread *self = thread_self(), *next;
     cycle_abandon();
-    sweep_recount();
     if (self != NULL)
         self->tid = (pid_t)syscall(SYS_gettid);
     for (struct thread *t = world.threads; t != NULL; t = next) {

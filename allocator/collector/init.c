@@ -1,6 +1,7 @@
 /* The start of the library. It runs as a constructor, or at the first call that comes earlier. */
 #include "collector/background.h"
 #include "collector/cycle.h"
+#include "collector/pacing.h"
 #include "collector/settings.h"
 #include "collector/stress.h"
 #include "collector/sweep.h"
@@ -26,13 +27,12 @@ set_up_cycle(const struct settings *s)
 {
     cycle.mode = choose_mode(s);
     cycle.barrier = (enum barrier_kind)s->barrier;
-    cycle.gogc = s->gogc == UINT64_MAX ? SH_GOGC_OFF : (int)s->gogc;
     cycle.trace = s->gctrace;
     cycle.verify = s->verify;
     cycle.period_ns = s->period_s * 1000000000u;
     cycle.start_ns = os_now_ns();
     atomic_store(&cycle.last_end_ns, cycle.start_ns);
-    cycle_set_goal();
+    pacing_init(s->gogc == UINT64_MAX ? SH_GOGC_OFF : (int)s->gogc, s->memory_limit_b);
 }
 
 static void

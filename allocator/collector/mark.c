@@ -26,7 +26,7 @@ mark_slot(struct marker *m, struct span *s, uint32_t index)
     if (!span_mark(s, index))
         return;
     m->marked_b += s->elem_b;
-    if (s->kind == KIND_TYPED || s->kind == KIND_UNTYPED)
+    if (kind_is_scannable(s->kind))
         workqueue_push(&m->queue, span_slot(s, index));
 }
 

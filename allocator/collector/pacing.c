@@ -1,45 +1,287 @@
 #include "collector/pacing.h"
 
 #include "collector/cycle.h"
+#include "collector/limiter.h"
 #include "collector/pacer.h"
+#include "collector/scavenge_pacer.h"
+#include "collector/sweep.h"
+#include "collector/sweep_pacer.h"
+#include "heap/meta.h"
+#include "heap/os.h"
 #include "heap/pageheap.h"
 
+#include <spanheap.h>
+
 static struct {
-    _Atomic double work_per_byte;
-    uint64_t expected_work_b;
+    _Atomic uint32_t busy; /* guards what follows; nobody waits for it but in a stop */
+    struct pacer pacer;
+    struct limiter limiter;
+    struct sweep_pacer sweep;
+    struct scavenge_goals scavenge;
+    uint64_t last_goal_b;
+    uint64_t assist_ns;             /* that the limiter has been told */
+    _Atomic double work_per_byte;   /* published */
+    _Atomic double sweep_per_byte;  /* published; 0: nothing to sweep */
+    _Atomic uint64_t scavenge_heap_b, scavenge_limit_b;
 } pacing SH_STATE;
 
-void
-pacing_set_goal(void)
+/* The pacer is used for some hundred nanoseconds at a time, and in the stop too: whoever has it
+   holds stops off. */
+static bool
+try_enter(void)
 {
-    uint64_t goal =
-        pacer_heap_goal(cycle.marked_b, cycle.roots.stacks, cycle.roots.data, cycle.gogc);
-    uint64_t trigger = goal;
-    if (cycle.mode == MODE_CONCURRENT && goal != UINT64_MAX)
-        trigger = cycle.marked_b + (goal - cycle.marked_b) / 64 * 45;
-    atomic_store(&cycle.goal_b, goal);
-    atomic_store(&cycle.trigger_b, trigger);
+    if (cache_self != NULL)
+        cache_enter(cache_self);
+    if (atomic_exchange(&pacing.busy, 1) == 0)
+        return true;
+    if (cache_self != NULL)
+        cache_leave(cache_self);
+    return false;
 }
 
-void
-pacing_begin(void)
+static void
+enter(void)
 {
-    pacing.expected_work_b = atomic_load(&heap_live_b);
-    pacing_revise();
+    while (!try_enter()) {
+    }
+}
+
+static void
+leave(void)
+{
+    atomic_store(&pacing.busy, 0);
+    if (cache_self != NULL)
+        cache_leave(cache_self);
+}
+
+/* ---- What the pacers are told ---- */
+
+/* Free slots in spans count as objects: the heap cannot give them back either. */
+static struct pacer_memory
+memory_now(void)
+{
+    lock_take(&pageheap.lock);
+    uint64_t used_b = atomic_load(&pageheap.used_b);
+    uint64_t gone_b = pageheap.pages.scavenged_pages * PAGE_B;
+    uint64_t free_b = pageheap.pages.free_pages * PAGE_B - gone_b;
+    uint64_t objects_b = pageheap.inuse_pages * PAGE_B;
+    lock_drop(&pageheap.lock);
+    return (struct pacer_memory){used_b - gone_b + meta_sys_b(), free_b, objects_b};
+}
+
+static void
+tell(struct pacer *p)
+{
+    p->live_b = atomic_load(&heap_live_b);
+    p->scannable_b = atomic_load(&heap_scannable_b);
+    if (p->memory_limit_b != UINT64_MAX)
+        p->memory = memory_now();
+}
+
+/* The roots' words are copied in the stop, so their work is done when marking begins. */
+static void
+tell_work(struct pacer *p)
+{
+    p->done = (struct pacer_work){markers_figures().scanned_b, cycle.roots.stacks,
+                                  cycle.roots.data};
+}
+
+static void
+tell_limiter(uint64_t now_ns)
+{
+    uint64_t assist_ns = markers_figures().cpu_ns[MARKER_ASSIST];
+    pacing.limiter.assist_ns += assist_ns - pacing.assist_ns;
+    pacing.assist_ns = assist_ns;
+    if (limiter_is_due(&pacing.limiter, now_ns))
+        limiter_update(&pacing.limiter, now_ns);
+}
+
+/* ---- What follows ---- */
+
+static void
+publish_rate(void)
+{
+    double rate = pacing.limiter.limiting ? 0 : pacing.pacer.assist_work_per_byte;
+    atomic_store_explicit(&pacing.work_per_byte, rate, memory_order_relaxed);
+}
+
+static void
+publish_goal(bool sweep_done)
+{
+    struct pacer *p = &pacing.pacer;
+    tell(p);
+    pacer_commit(p, sweep_done);
+    uint64_t goal_b = pacer_goal(p);
+    atomic_store(&cycle.goal_b, goal_b);
+    atomic_store(&cycle.trigger_b, cycle.mode == MODE_STW ? goal_b : pacer_trigger(p));
+}
+
+static void
+publish_sweep(void)
+{
+    lock_take(&pageheap.lock);
+    uint64_t in_use_pages = pageheap.inuse_pages;
+    lock_drop(&pageheap.lock);
+    uint64_t swept = size_min(sweep_swept_pages(), in_use_pages);
+    sweep_pacer_set(&pacing.sweep, atomic_load(&cycle.trigger_b), atomic_load(&heap_live_b),
+                    in_use_pages, swept);
+    atomic_store(&pacing.sweep_per_byte, pacing.sweep.pages_per_byte);
+}
+
+static void
+publish_scavenging(void)
+{
+    struct pacer_memory m = memory_now();
+    struct scavenge_state s = {
+        .goal_b = atomic_load(&cycle.goal_b),
+        .last_goal_b = pacing.last_goal_b,
+        .last_in_use_b = m.objects_b,
+        .retained_b = m.objects_b + m.free_b,
+        .memory_limit_b = pacing.pacer.memory_limit_b,
+        .mapped_b = m.mapped_b,
+        .page_b = 4096,
+    };
+    struct scavenge_goals goals = scavenge_pacer_goals(&s);
+    atomic_store(&pacing.scavenge_heap_b, goals.heap_b);
+    atomic_store(&pacing.scavenge_limit_b, goals.limit_b);
+}
+
+/* ---- Settings ---- */
+
+void
+pacing_init(int percent, uint64_t limit_b)
+{
+    pacer_init(&pacing.pacer, percent, limit_b);
+    limiter_init(&pacing.limiter, os_now_ns(), os_processors());
+    atomic_store(&pacing.scavenge_heap_b, UINT64_MAX);
+    atomic_store(&pacing.scavenge_limit_b, UINT64_MAX);
+    publish_goal(true);
+}
+
+static void
+settings_changed(void)
+{
+    publish_goal(!sweep_is_pending());
+    if (cycle_is_marking()) {
+        pacer_revise(&pacing.pacer);
+        publish_rate();
+    }
+    publish_sweep();
+    publish_scavenging();
+}
+
+int
+pacing_set_gogc(int percent)
+{
+    enter();
+    int old = pacer_set_gogc(&pacing.pacer, percent);
+    settings_changed();
+    leave();
+    return old;
+}
+
+uint64_t
+pacing_set_memory_limit(uint64_t limit_b)
+{
+    enter();
+    uint64_t old = pacer_set_memory_limit(&pacing.pacer, limit_b);
+    settings_changed();
+    leave();
+    return old;
+}
+
+/* ---- A cycle ---- */
+
+void
+pacing_begin(bool periodic)
+{
+    struct pacer *p = &pacing.pacer;
+    uint64_t now_ns = os_now_ns();
+    unsigned processors = os_processors();
+    enter();
+    limiter_update(&pacing.limiter, now_ns);
+    if (pacing.limiter.processors != processors)
+        limiter_set_processors(&pacing.limiter, processors, now_ns);
+    limiter_begin_transition(&pacing.limiter, true, now_ns);
+    tell(p);
+    p->stacks_b = cycle.roots.stacks;
+    p->globals_b = cycle.roots.data;
+    pacer_start_cycle(p, processors, periodic);
+    pacing.assist_ns = 0;
+    tell_work(p);
+    pacer_revise(p);
+    publish_rate();
+    limiter_end_transition(&pacing.limiter, os_now_ns());
+    leave();
 }
 
 void
 pacing_revise(void)
 {
-    struct marker_figures f = markers_figures();
-    double left = (double)pacing.expected_work_b - (double)f.scanned_b;
-    double room = (double)atomic_load(&cycle.goal_b) - (double)atomic_load(&heap_live_b);
-    if (left < 1000)
-        left = 1000;
-    if (room < 65536)
-        room = 65536;
-    atomic_store(&pacing.work_per_byte, left / room);
+    if (!try_enter())
+        return; /* another thread is at it */
+    if (cycle_is_marking()) {
+        tell(&pacing.pacer);
+        tell_work(&pacing.pacer);
+        tell_limiter(os_now_ns());
+        pacer_revise(&pacing.pacer);
+        publish_rate();
+    }
+    leave();
 }
+
+/* Workers that had more than a quarter of the processors had what nobody else wanted. */
+static struct pacer_times
+times_of(const struct marker_figures *f, uint64_t mark_ns)
+{
+    struct pacer_times t = {.duration_ns = mark_ns, .processors = os_processors()};
+    uint64_t all_ns = mark_ns * t.processors, share_ns = all_ns / 4;
+    uint64_t background_ns = f->cpu_ns[MARKER_BACKGROUND];
+    t.assist_ns = f->cpu_ns[MARKER_ASSIST];
+    t.idle_ns = f->cpu_ns[MARKER_FORCED];
+    if (background_ns > share_ns) {
+        t.idle_ns += background_ns - share_ns;
+        background_ns = share_ns;
+    }
+    t.background = all_ns == 0 ? 0 : (double)background_ns / (double)all_ns;
+    return t;
+}
+
+void
+pacing_end(const struct marker_figures *figures, uint64_t mark_ns)
+{
+    struct pacer *p = &pacing.pacer;
+    struct pacer_times times = times_of(figures, mark_ns);
+    uint64_t now_ns = os_now_ns();
+    enter();
+    limiter_begin_transition(&pacing.limiter, false, now_ns);
+    p->live_b = cycle.now.live_after_b;
+    p->scannable_b = atomic_load(&heap_scannable_b);
+    tell_work(p);
+    pacing.last_goal_b = pacer_goal(p);
+    pacer_end_cycle(p, &times);
+    pacer_reset_live(p, cycle.marked_b);
+    atomic_store(&heap_scannable_b, size_min(p->done.heap_b, cycle.marked_b));
+    publish_goal(false);
+    publish_sweep();
+    publish_scavenging();
+    limiter_end_transition(&pacing.limiter, os_now_ns());
+    leave();
+}
+
+void
+pacing_abandon(void)
+{
+    atomic_store(&pacing.busy, 0);
+    enter();
+    limiter_init(&pacing.limiter, os_now_ns(), os_processors());
+    pacing.pacer.triggered_b = UINT64_MAX;
+    publish_goal(!sweep_is_pending());
+    publish_sweep();
+    leave();
+}
+
+/* ---- Figures for others ---- */
 
 double
 pacing_work_per_byte(void)
@@ -50,13 +292,29 @@ pacing_work_per_byte(void)
 bool
 pacing_heap_is_over(void)
 {
-    uint64_t goal = atomic_load(&cycle.goal_b);
-    return atomic_load(&heap_live_b) > goal + goal / 10;
+    uint64_t goal_b = atomic_load(&cycle.goal_b);
+    return atomic_load(&heap_live_b) > goal_b + goal_b / 10;
 }
 
-void
-pacing_end(const struct marker_figures *figures, uint64_t mark_ns)
+uint64_t
+pacing_sweep_debt(size_t span_b)
 {
-    (void)figures;
-    (void)mark_ns;
+    if (atomic_load_explicit(&pacing.sweep_per_byte, memory_order_relaxed) == 0 || !try_enter())
+        return 0;
+    uint64_t debt = sweep_pacer_debt(&pacing.sweep, atomic_load(&heap_live_b), span_b,
+                                     sweep_swept_pages(), 0);
+    leave();
+    return debt;
+}
+
+uint64_t
+pacing_scavenge_debt(bool *urgent)
+{
+    struct pacer_memory m = memory_now();
+    uint64_t limit_b = atomic_load(&pacing.scavenge_limit_b);
+    uint64_t heap_b = atomic_load(&pacing.scavenge_heap_b), retained_b = m.objects_b + m.free_b;
+    *urgent = m.mapped_b > limit_b;
+    if (*urgent)
+        return size_min(m.free_b, m.mapped_b - limit_b);
+    return retained_b > heap_b ? size_min(m.free_b, retained_b - heap_b) : 0;
 }

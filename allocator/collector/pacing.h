@@ -1,7 +1,7 @@
 /*
- * Where the pure pacer meets the running program: what it is told, and what follows from its
- * answers. Everything here is under the cycle lock, but for the figures that allocating threads
- * read.
+ * Where the pure pacer (pacer.h), its limiter, and the pacers of sweeping and scavenging meet the
+ * running program: what they are told, and what follows from their answers. The pacer's calls are
+ * serialised by a flag; allocating threads read a few published figures.
  */
 #ifndef SPANHEAP_PACING_H
 #define SPANHEAP_PACING_H
@@ -10,17 +10,31 @@
 
 struct marker_figures;
 
-/** Goal and trigger from what was marked last. */
-void pacing_set_goal(void);
-/** In the first stop, when the roots are known. */
-void pacing_begin(void);
+/** percent < 0: off. limit_b UINT64_MAX: none. */
+void pacing_init(int percent, uint64_t limit_b);
+/** Returns the old value. Goal and trigger change at once. */
+int pacing_set_gogc(int percent);
+/** The limit for all memory of the library; UINT64_MAX: none. Returns the old value. */
+uint64_t pacing_set_memory_limit(uint64_t limit_b);
+
+/** In the first stop, when the roots are known. periodic: the clock started the collection. */
+void pacing_begin(bool periodic);
 /** Adapts the rate of assists to what has been marked and allocated. Any thread. */
 void pacing_revise(void);
-/** Scan work, bytes, that a byte of allocation costs now. */
-double pacing_work_per_byte(void);
-/** The heap is beyond its goal: allocation waits for marking. */
-bool pacing_heap_is_over(void);
-/** In the last stop, before the goal is set. mark_ns: how long marking took. */
+/** In the last stop: learns from the collection, and computes the next goal and trigger. mark_ns:
+ * how long marking took. The live heap is counted anew already. */
 void pacing_end(const struct marker_figures *figures, uint64_t mark_ns);
+
+/** In the child of a fork: no collection runs, and no other thread is at the pacer. */
+void pacing_abandon(void);
+
+/** Scan work, bytes, that a byte of allocation costs now; 0: nobody needs to assist. */
+double pacing_work_per_byte(void);
+/** The heap is beyond its goal by a tenth: allocation waits for marking. */
+bool pacing_heap_is_over(void);
+/** Pages to sweep before span_b bytes are taken, so that sweeping ends before the next cycle. */
+uint64_t pacing_sweep_debt(size_t span_b);
+/** Bytes of memory that should go back to the operating system now. *urgent: by a limit. */
+uint64_t pacing_scavenge_debt(bool *urgent);
 
 #endif

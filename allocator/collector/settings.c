@@ -20,6 +20,7 @@ static struct settings settings SH_STATE;
 
 static const struct settings defaults = {
     .gogc = 100,
+    .memory_limit_b = UINT64_MAX,
     .period_s = 120,
     .mode = SETTING_UNSET,
     .barrier = BARRIER_DELETION,
@@ -38,6 +39,7 @@ static const struct setting {
     const char *const *words;
 } setting_table[] = {
     {"SH_GOGC", SETTING_PERCENT_OR_OFF, &settings.gogc, "a percentage, or off", NULL},
+    {"SH_MEMLIMIT", SETTING_SIZE, &settings.memory_limit_b, "a size such as 512MiB", NULL},
     {"SH_MODE", SETTING_WORD, &settings.mode, "concurrent or stw", mode_words},
     {"SH_BARRIER", SETTING_WORD, &settings.barrier, "deletion, insertion or none", barrier_words},
     {"SH_WORKERS", SETTING_COUNT, &settings.workers, "the most background threads, 0: none", NULL},

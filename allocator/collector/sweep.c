@@ -10,6 +10,7 @@
 
 static struct {
     _Atomic size_t left;       /* spans that are not swept, or being swept */
+    _Atomic uint64_t swept_pages;
     _Atomic uint32_t next_row; /* where the search for pages goes on */
     _Atomic uint64_t began_ns; /* 0: no events are kept */
     bool clobber;
@@ -26,6 +27,7 @@ sweep_begin(void)
 {
     atomic_store(&sweep.next_row, 0);
     atomic_store(&sweep.began_ns, events_begin());
+    atomic_store(&sweep.swept_pages, 0);
     atomic_store(&sweep.left, pageheap.nspans);
 }
 
@@ -68,6 +70,7 @@ hook_sweep_span(struct cache *c, struct span *s)
         atomic_fetch_sub(&heap_live_b, marked_but_freed * s->elem_b);
     atomic_store_explicit(&s->sweepgen, generation, memory_order_release);
     bool empty = s->alloc_count == 0;
+    atomic_fetch_add(&sweep.swept_pages, s->npages);
     if (empty)
         pageheap_free_span(s);
     if (atomic_fetch_sub(&sweep.left, 1) == 1)
@@ -155,6 +158,25 @@ sweep_all(struct cache *c)
     }
     if (spans > 0)
         events_end(EVENT_SWEEP, start_ns, spans, pages);
+}
+
+uint64_t
+sweep_swept_pages(void)
+{
+    return atomic_load(&sweep.swept_pages);
+}
+
+void
+sweep_pay(struct cache *c, uint64_t npages)
+{
+    uint64_t until = sweep_swept_pages() + npages;
+    size_t pages = 0;
+    cache_slow_enter(c);
+    for (unsigned row = 0; row < NROWS && sweep_is_pending(); row++)
+        while (sweep_swept_pages() < until && !atomic_load(&c->stop_pending) &&
+               sweep_one(c, row, &pages)) {
+        }
+    cache_slow_leave(c);
 }
 
 void

@@ -17,6 +17,10 @@ void sweep_finish(struct cache *c);
  * is swept, by whomever. */
 void sweep_all(struct cache *c);
 bool sweep_is_pending(void);
+/** Pages swept since the last sweep_begin(). */
+uint64_t sweep_swept_pages(void);
+/** Sweeps npages pages, or what is left, or until a stop is asked for. Depth is held. */
+void sweep_pay(struct cache *c, uint64_t npages);
 /** In the child of a fork: nobody else is sweeping. */
 void sweep_recount(void);
 /** When the sweep under way began; 0: there is none, or no events were kept then. */

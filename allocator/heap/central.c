@@ -64,6 +64,8 @@ enter_cache(struct cache *c, struct span *s)
         span_blacken(s);
     size_t ahead_b = span_free_ahead(s) * s->elem_b, returned_b = returned * s->elem_b;
     atomic_fetch_add(&heap_live_b, ahead_b - returned_b);
+    if (kind_is_scannable(s->kind))
+        atomic_fetch_add(&heap_scannable_b, ahead_b);
     c->unpaid_b += ahead_b;
     sh_invariant(ahead_b > 0);
 }

@@ -10,6 +10,7 @@ struct pageheap pageheap SH_STATE = {.lock = {.rank = RANK_PAGEHEAP}};
 _Atomic uint32_t heap_sweepgen SH_STATE = 2;
 _Atomic uint32_t heap_marking SH_STATE = 0;
 _Atomic size_t heap_live_b SH_STATE = 0;
+_Atomic size_t heap_scannable_b SH_STATE = 0;
 
 /* Address space for at least one arena more than asked, so that the base can be aligned. */
 static uintptr_t

@@ -58,5 +58,7 @@ extern _Atomic uint32_t heap_sweepgen;
 extern _Atomic uint32_t heap_marking;
 /** Bytes that count against the heap goal: marked last time, plus whole spans handed out since. */
 extern _Atomic size_t heap_live_b;
+/** Of these, bytes in spans whose objects may hold pointers: what marking would have to read. */
+extern _Atomic size_t heap_scannable_b;
 
 #endif

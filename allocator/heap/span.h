@@ -113,6 +113,12 @@ row_class(unsigned row)
     return row == TINY_ROW ? sizeclass_of(TINY_MAX_B) : row % NCLASSES;
 }
 
+static inline bool
+kind_is_scannable(enum span_kind kind)
+{
+    return kind == KIND_TYPED || kind == KIND_UNTYPED;
+}
+
 static inline uint32_t
 span_bit_words(uint32_t nelems)
 {

@@ -192,6 +192,15 @@ SH_API void sh_collect(void);
  */
 SH_API int sh_set_gogc(int percent);
 
+#define SH_NO_MEMORY_LIMIT UINT64_MAX
+/**
+ * Sets a limit in bytes for all memory that the library holds (Go's GOMEMLIMIT), or
+ * SH_NO_MEMORY_LIMIT. Towards it collections come more often, and free pages go back at once; it is
+ * not a hard one, since a collector that took more than half of the processors would help nobody.
+ * Returns the old value. Takes effect at once.
+ */
+SH_API uint64_t sh_set_memory_limit(uint64_t limit_b);
+
 /** Gives free pages back to the operating system (MADV_DONTNEED). Returns the bytes given back. */
 SH_API size_t sh_release_memory(void);
 

@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include "collector/cycle.h"
+#include "collector/pacing.h"
 #include "collector/world.h"
 #include "heap/os.h"
 #include "heap/pageheap.h"
@@ -33,7 +34,7 @@ show(void)
         sh_alloc_noscan(1024);
     sh_stats_read(&stats);
     fprintf(stderr, "gogc %d reserve %zu MiB signal %d period %llu collected %s verify %d\n",
-            cycle.gogc, pageheap.reserved_b >> 20, world.signal,
+            pacing_set_gogc(100), pageheap.reserved_b >> 20, world.signal,
             (unsigned long long)(cycle.period_ns / 1000000000u), stats.num_gc > 0 ? "yes" : "no",
             cycle.verify);
 }
