@@ -129,7 +129,9 @@ remember_path(const char *setting)
     sh_require(size <= PATH_MAX, "SH_TRACE=%s: %s", setting, strerror(ENAMETOOLONG));
     char *path = meta_alloc(size);
     sh_require(path != NULL, "no memory for the name in SH_TRACE");
-    snprintf(path, size, "%s%s%s", here, relative ? "/" : "", setting);
+    strcpy(path, here);
+    strcat(path, relative ? "/" : "");
+    strcat(path, setting);
     trace.setting = setting;
     trace.path = path;
     trace.pid = getpid();
