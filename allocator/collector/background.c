@@ -60,8 +60,8 @@ sweep(struct thread *t)
     world_enter_safe(t, 0);
 }
 
-/* Gives one piece of memory back if there is too much. Returns how long to wait before the next one:
-   scavenging takes 1 percent of one processor, unless a limit presses. */
+/* Gives one piece of memory back if there is too much. Returns how long to wait before the next
+   one: scavenging takes 1 percent of one processor, unless a limit presses. */
 static uint64_t
 scavenge(struct thread *t)
 {

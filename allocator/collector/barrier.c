@@ -147,8 +147,7 @@ sh_compare_exchange(void *slot, void *expected, const void *desired)
     bool stored = atomic_compare_exchange_strong((slot_word *)slot, (uintptr_t *)expected,
                                                  (uintptr_t)desired);
     if (stored)
-        record_store((struct thread *)c, barrier_now(), *(uintptr_t *)expected,
-                     (uintptr_t)desired);
+        record_store((struct thread *)c, barrier_now(), *(uintptr_t *)expected, (uintptr_t)desired);
     cache_leave(c);
     return stored;
 }
@@ -242,8 +241,8 @@ struct sorting {
     void *arg;
 };
 
-/* Both words are in the heap at the end as they were at the start, but between the two stores one of
-   them is not: a marker that reads first the one slot and then the other might see neither. */
+/* Both words are in the heap at the end as they were at the start, but between the two stores one
+   of them is not: a marker that reads first the one slot and then the other might see neither. */
 static void
 swap_words(slot_word *x, slot_word *y)
 {

@@ -46,7 +46,8 @@ run_start_functions(void)
 }
 
 /* What a thread has at hand becomes black, and its tiny block too: objects are handed out of it
-   without any look at its mark. Returns the bytes of free slots that the heap's size counts already.
+   without any look at its mark. Returns the bytes of free slots that the heap's size counts
+   already.
  */
 static uint64_t
 blacken_cache(struct cache *c)

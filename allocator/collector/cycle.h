@@ -37,8 +37,8 @@ struct cycle_record {
 };
 
 struct cycle {
-    _Atomic uint32_t phase;                /* enum gc_phase */
-    _Atomic uint64_t goal_b, trigger_b;    /* UINT64_MAX: off */
+    _Atomic uint32_t phase;             /* enum gc_phase */
+    _Atomic uint64_t goal_b, trigger_b; /* UINT64_MAX: off */
     enum gc_mode mode;
     enum barrier_kind barrier;
     bool trace, verify;

@@ -9,16 +9,16 @@
 #include "heap/base.h"
 
 #define FAULT_NONE 0
-#define FAULT_BARRIER_OFF 1      /* nothing is recorded */
-#define FAULT_BARRIER_LATE 2     /* it is switched on when the world runs again */
-#define FAULT_NO_RESTART 3       /* a thread stopped inside sh_store goes on there */
-#define FAULT_TINY_BLOCK 4       /* the first stop leaves the current tiny blocks white */
+#define FAULT_BARRIER_OFF 1       /* nothing is recorded */
+#define FAULT_BARRIER_LATE 2      /* it is switched on when the world runs again */
+#define FAULT_NO_RESTART 3        /* a thread stopped inside sh_store goes on there */
+#define FAULT_TINY_BLOCK 4        /* the first stop leaves the current tiny blocks white */
 #define FAULT_CACHE_NOT_FLUSHED 5 /* the last stop leaves the caches' spans where they are */
-#define FAULT_TLS 6              /* thread-local storage is no root */
-#define FAULT_THREAD_MISSED 7    /* the snapshot leaves out the newest thread */
-#define FAULT_BORN_WHITE 8       /* new objects are not marked */
-#define FAULT_WEAK_READ 9        /* a weak reference gives its object without marking it */
-#define FAULT_BUFFER_KEPT 10     /* the last stop does not look at what the barriers recorded */
+#define FAULT_TLS 6               /* thread-local storage is no root */
+#define FAULT_THREAD_MISSED 7     /* the snapshot leaves out the newest thread */
+#define FAULT_BORN_WHITE 8        /* new objects are not marked */
+#define FAULT_WEAK_READ 9         /* a weak reference gives its object without marking it */
+#define FAULT_BUFFER_KEPT 10      /* the last stop does not look at what the barriers recorded */
 
 #ifndef SH_FAULT
 #define SH_FAULT FAULT_NONE

@@ -105,6 +105,18 @@ settle_oldest(struct marker *m)
     settle(m, &c);
 }
 
+/* Half-way through the ring: the span has arrived, and says where the mark lies. */
+static inline void
+prepare(const struct candidate *c)
+{
+    const struct span *s = c->span;
+    if (unlikely(s == NULL))
+        return;
+    __builtin_prefetch(&s->mark_bits[span_index(s, c->address) / 64], 1);
+    if (s->elem_b > CACHE_LINE_B && kind_is_scannable(s->kind))
+        __builtin_prefetch((const void *)(c->address + CACHE_LINE_B));
+}
+
 /* A word inside the heap's range. */
 static inline void
 consider(struct marker *m, uintptr_t address, const uintptr_t *slot)
@@ -114,6 +126,8 @@ consider(struct marker *m, uintptr_t address, const uintptr_t *slot)
     __builtin_prefetch((const void *)address);
     if (m->waiting == MARK_AHEAD)
         settle_oldest(m);
+    if (m->waiting >= MARK_AHEAD / 2)
+        prepare(&m->ahead[(m->first + m->waiting - MARK_AHEAD / 2) % MARK_AHEAD]);
     m->ahead[(m->first + m->waiting++) % MARK_AHEAD] = (struct candidate){address, s, slot};
 }
 
@@ -137,8 +151,8 @@ struct heap_range {
 static inline struct heap_range
 heap_range(void)
 {
-    return (struct heap_range){
-        pageheap.base, atomic_load_explicit(&pageheap.used_b, memory_order_relaxed)};
+    return (struct heap_range){pageheap.base,
+                               atomic_load_explicit(&pageheap.used_b, memory_order_relaxed)};
 }
 
 static inline void

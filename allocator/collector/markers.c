@@ -73,7 +73,8 @@ markers_idle(void)
 struct marker_figures
 markers_figures(void)
 {
-    struct marker_figures f = {atomic_load(&markers.marked_b), atomic_load(&markers.scanned_b), {0}};
+    struct marker_figures f = {
+        atomic_load(&markers.marked_b), atomic_load(&markers.scanned_b), {0}};
     for (int role = 0; role < NROLES; role++)
         f.cpu_ns[role] = atomic_load(&markers.cpu_ns[role]);
     return f;

@@ -19,9 +19,9 @@ static struct {
     struct sweep_pacer sweep;
     struct scavenge_goals scavenge;
     uint64_t last_goal_b;
-    uint64_t assist_ns;             /* that the limiter has been told */
-    _Atomic double work_per_byte;   /* published */
-    _Atomic double sweep_per_byte;  /* published; 0: nothing to sweep */
+    uint64_t assist_ns;            /* that the limiter has been told */
+    _Atomic double work_per_byte;  /* published */
+    _Atomic double sweep_per_byte; /* published; 0: nothing to sweep */
     _Atomic uint64_t scavenge_heap_b, scavenge_limit_b;
 } pacing SH_STATE;
 
@@ -82,8 +82,8 @@ tell(struct pacer *p)
 static void
 tell_work(struct pacer *p)
 {
-    p->done = (struct pacer_work){markers_figures().scanned_b, cycle.roots.stacks,
-                                  cycle.roots.data};
+    p->done =
+        (struct pacer_work){markers_figures().scanned_b, cycle.roots.stacks, cycle.roots.data};
 }
 
 static void
@@ -270,6 +270,16 @@ pacing_end(const struct marker_figures *figures, uint64_t mark_ns)
 }
 
 void
+pacing_sweep_done(void)
+{
+    enter();
+    atomic_store(&pacing.sweep_per_byte, 0);
+    if (!cycle_is_marking())
+        publish_goal(true);
+    leave();
+}
+
+void
 pacing_abandon(void)
 {
     atomic_store(&pacing.busy, 0);
@@ -301,8 +311,8 @@ pacing_sweep_debt(size_t span_b)
 {
     if (atomic_load_explicit(&pacing.sweep_per_byte, memory_order_relaxed) == 0 || !try_enter())
         return 0;
-    uint64_t debt = sweep_pacer_debt(&pacing.sweep, atomic_load(&heap_live_b), span_b,
-                                     sweep_swept_pages(), 0);
+    uint64_t debt =
+        sweep_pacer_debt(&pacing.sweep, atomic_load(&heap_live_b), span_b, sweep_swept_pages(), 0);
     leave();
     return debt;
 }

@@ -25,6 +25,8 @@ void pacing_revise(void);
  * how long marking took. The live heap is counted anew already. */
 void pacing_end(const struct marker_figures *figures, uint64_t mark_ns);
 
+/** No span is left to sweep: goal and trigger need not leave room for it any more. */
+void pacing_sweep_done(void);
 /** In the child of a fork: no collection runs, and no other thread is at the pacer. */
 void pacing_abandon(void);
 

@@ -21,7 +21,8 @@ typedef void (*root_buffer_function)(struct workbuf *b);
 void roots_init(void);
 enum root_set {
     ROOTS_ALL,
-    ROOTS_SHARED, /* without what a thread alone can write: stack, registers, thread-local storage */
+    ROOTS_SHARED, /* without what a thread alone can write: stack, registers, thread-local storage
+                   */
 };
 
 /** Reads the roots. The world is stopped, and segments.h's table is up to date. */

@@ -8,7 +8,7 @@
 
 /* What they say, or their defaults. Sizes in bytes. */
 struct settings {
-    uint64_t gogc; /* percent; UINT64_MAX: off */
+    uint64_t gogc;           /* percent; UINT64_MAX: off */
     uint64_t memory_limit_b; /* UINT64_MAX: none */
     uint64_t reserve_b, period_s, signal;
     uint64_t mode, barrier; /* enum gc_mode, SETTING_UNSET; enum barrier_kind */

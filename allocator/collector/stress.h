@@ -1,6 +1,6 @@
 /*
- * For tests: random delays at the edges of a collection's phases, so that threads meet in orders that
- * are rare otherwise, and small work buffers, so that every exchange of one happens often.
+ * For tests: random delays at the edges of a collection's phases, so that threads meet in orders
+ * that are rare otherwise, and small work buffers, so that every exchange of one happens often.
  */
 #ifndef SPANHEAP_STRESS_H
 #define SPANHEAP_STRESS_H

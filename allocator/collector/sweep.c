@@ -1,5 +1,6 @@
 #include "collector/sweep.h"
 
+#include "collector/pacing.h"
 #include "heap/central.h"
 #include "observe/events.h"
 
@@ -9,7 +10,7 @@
 #define RECLAIM_SPANS_A_PAGE 16 /* ... and for each page asked for */
 
 static struct {
-    _Atomic size_t left;       /* spans that are not swept, or being swept */
+    _Atomic size_t left; /* spans that are not swept, or being swept */
     _Atomic uint64_t swept_pages;
     _Atomic uint32_t next_row; /* where the search for pages goes on */
     _Atomic uint64_t began_ns; /* 0: no events are kept */
@@ -55,6 +56,13 @@ clobber_dead(struct span *s)
     }
 }
 
+static void
+sweep_end(void)
+{
+    events_end(EVENT_SWEEP_PHASE, atomic_load(&sweep.began_ns), 0, 0);
+    pacing_sweep_done();
+}
+
 bool
 hook_sweep_span(struct cache *c, struct span *s)
 {
@@ -74,7 +82,7 @@ hook_sweep_span(struct cache *c, struct span *s)
     if (empty)
         pageheap_free_span(s);
     if (atomic_fetch_sub(&sweep.left, 1) == 1)
-        events_end(EVENT_SWEEP_PHASE, atomic_load(&sweep.began_ns), 0, 0);
+        sweep_end();
     return empty;
 }
 

@@ -1,8 +1,8 @@
 /*
- * Work buffers: what marking has still to do, in pieces of 2 KiB. A marker fills and empties its own
- * two buffers without a lock and exchanges whole ones with the global lists, so that markers share
- * the work. Threads that are no markers hand in buffers too: what the barrier recorded, and the
- * words of the roots.
+ * Work buffers: what marking has still to do, in pieces of 2 KiB. A marker fills and empties its
+ * own two buffers without a lock and exchanges whole ones with the global lists, so that markers
+ * share the work. Threads that are no markers hand in buffers too: what the barrier recorded, and
+ * the words of the roots.
  */
 #ifndef SPANHEAP_WORKBUF_H
 #define SPANHEAP_WORKBUF_H

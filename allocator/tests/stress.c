@@ -1,7 +1,7 @@
 /*
  * The stress program: several threads change graphs of a known shape in all the ways that a
- * collector might get wrong, while collections begin every few allocations, and check them object by
- * object.
+ * collector might get wrong, while collections begin every few allocations, and check them object
+ * by object.
  *
  *     stress [--seed=n] [--threads=n] [--rounds=n | --seconds=n] [--every=n] [--alone] [--fork]
  *
@@ -48,7 +48,7 @@ struct worker {
     struct rng rng;
     unsigned number;
     uint64_t allocations, rounds, digest;
-    struct box **boxes;            /* in the heap */
+    struct box **boxes;             /* in the heap */
     unsigned char *tiny[TINY_HELD]; /* tiny objects, whose blocks others share */
 };
 
@@ -132,7 +132,8 @@ renew_part(struct worker *w)
              tree_build(tree_child_seed(n->seed, side), n->depth - 1));
 }
 
-/* A subtree takes its parent's place: the rest is dropped while a marker may be on its way there. */
+/* A subtree takes its parent's place: the rest is dropped while a marker may be on its way there.
+ */
 static NOINLINE void
 promote_part(struct worker *w)
 {
@@ -374,10 +375,10 @@ static void
 read_options(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"seed", required_argument, NULL, 's'},    {"threads", required_argument, NULL, 't'},
-        {"rounds", required_argument, NULL, 'r'},  {"seconds", required_argument, NULL, 'd'},
-        {"every", required_argument, NULL, 'e'},   {"alone", no_argument, NULL, 'a'},
-        {"fork", no_argument, NULL, 'f'},          {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},   {"threads", required_argument, NULL, 't'},
+        {"rounds", required_argument, NULL, 'r'}, {"seconds", required_argument, NULL, 'd'},
+        {"every", required_argument, NULL, 'e'},  {"alone", no_argument, NULL, 'a'},
+        {"fork", no_argument, NULL, 'f'},         {NULL, 0, NULL, 0},
     };
     for (int o; (o = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         uint64_t value = optarg == NULL ? 0 : strtoull(optarg, NULL, 10);

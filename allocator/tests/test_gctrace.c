@@ -133,9 +133,9 @@ test_fields_stand_where_go_prints_them(void **state)
     char line[512];
     struct cycle_record r = sample();
     format(line, sizeof line, &r);
-    assert_string_equal(line,
-                        "gc 12 @61.234s 0%: 0.012+1.2+0.34 ms clock, 0.012+0.45/2.3/3.4+0.34 ms cpu, "
-                        "10->10->8 MB, 20 MB goal, 3 MB stacks, 4 MB globals, 1 P (forced)\n");
+    assert_string_equal(
+        line, "gc 12 @61.234s 0%: 0.012+1.2+0.34 ms clock, 0.012+0.45/2.3/3.4+0.34 ms cpu, "
+              "10->10->8 MB, 20 MB goal, 3 MB stacks, 4 MB globals, 1 P (forced)\n");
     r.pause.trigger = SH_TRIGGER_HEAP;
     format(line, sizeof line, &r);
     assert_non_null(strstr(line, ", 1 P\n"));

@@ -1,6 +1,6 @@
 /*
- * Trees that are a function of their seed: each node can be checked by itself, so an object that was
- * lost, and reused or clobbered, shows wherever it is met.
+ * Trees that are a function of their seed: each node can be checked by itself, so an object that
+ * was lost, and reused or clobbered, shows wherever it is met.
  */
 #ifndef SPANHEAP_TESTS_TREE_H
 #define SPANHEAP_TESTS_TREE_H
@@ -9,7 +9,8 @@
 
 struct node {
     struct node *left, *right;
-    unsigned char *bytes; /* pointer-free, filled with a byte of the seed; under 16 bytes a tiny one */
+    unsigned char
+        *bytes; /* pointer-free, filled with a byte of the seed; under 16 bytes a tiny one */
     uint64_t seed;
     uint32_t depth, nbytes;
 };
