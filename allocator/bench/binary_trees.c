@@ -8,6 +8,7 @@
 
 enum {
     MIN_DEPTH = 4,
+    MAX_DEPTH = 40,
 };
 
 struct tree {
@@ -57,7 +58,9 @@ main(int argc, char **argv)
     uint64_t sum = 0;
 
     work_begin("binary-trees", options, 1, argc, argv);
-    long depth = depth_option < MIN_DEPTH + 2 ? MIN_DEPTH + 2 : (long)depth_option;
+    long depth = (long)depth_option;
+    if (depth < MIN_DEPTH + 2 || depth > MAX_DEPTH)
+        work_fail("--depth is %d to %d", MIN_DEPTH + 2, MAX_DEPTH);
     gc_init();
     work_start();
     struct tree *stretch = make(depth + 1);

@@ -11,6 +11,7 @@
 
 enum {
     MIN_DEPTH = 4,
+    MAX_DEPTH = 40,
     ARRAY_SIZE = 500000,
 };
 
@@ -86,12 +87,12 @@ build_and_drop(long depth, long stretch_depth)
     for (uint64_t i = 0; i < iterations; i++) {
         struct node *n = new_node(NULL, NULL);
         populate(depth, n);
-        sum += (uint64_t)(n->left->left != NULL);
+        sum += (uint64_t)(n->left != NULL);
         drop(n);
     }
     for (uint64_t i = 0; i < iterations; i++) {
         struct node *n = make(depth);
-        sum += (uint64_t)(n->left->left != NULL);
+        sum += (uint64_t)(n->left != NULL);
         drop(n);
     }
     return sum;
@@ -105,7 +106,9 @@ main(int argc, char **argv)
         {"--depth", &depth_option, "of the long-lived and of the deepest tree"}};
 
     work_begin("gcbench", options, 1, argc, argv);
-    long depth = depth_option < MIN_DEPTH ? MIN_DEPTH : (long)depth_option;
+    long depth = (long)depth_option;
+    if (depth < MIN_DEPTH || depth > MAX_DEPTH)
+        work_fail("--depth is %d to %d", MIN_DEPTH, MAX_DEPTH);
     gc_init();
     work_start();
     drop(make(depth + 2));

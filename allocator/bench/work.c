@@ -208,9 +208,10 @@ add_stop_figures(void)
         work_no_metric("stop_p99_ns", why);
         return;
     }
+    size_t rank = (n * 99 + 99) / 100; /* of n, rounded up */
     qsort(state.stop_ns, n, sizeof *state.stop_ns, compare_lengths);
     work_metric("stop_max_ns", (double)state.stop_ns[n - 1]);
-    work_metric("stop_p99_ns", (double)state.stop_ns[(n * 99 + 99) / 100 - 1]);
+    work_metric("stop_p99_ns", (double)state.stop_ns[rank - 1]);
 }
 
 /* ---- Histogram ------------------------------------------------------------------------------- */

@@ -20,13 +20,13 @@ func (t *tree) count() uint64 {
 
 // binaryTrees: see binary_trees.c.
 func binaryTrees() {
-	const minDepth = 4
+	const minDepth, maxDepth = 4, 40
 	depthOption := 18.0
 	readOptions(option{"--depth", &depthOption, "of the deepest tree"})
-	depth := int(depthOption)
-	if depth < minDepth+2 {
-		depth = minDepth + 2
+	if depthOption < minDepth+2 || depthOption > maxDepth {
+		fail("--depth is %d to %d", minDepth+2, maxDepth)
 	}
+	depth := int(depthOption)
 	start()
 	sum := makeTree(depth + 1).count()
 	longLived := makeTree(depth)

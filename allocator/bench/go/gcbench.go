@@ -43,12 +43,12 @@ func buildAndDrop(depth, stretchDepth int) uint64 {
 	for i := uint64(0); i < iterations; i++ {
 		n := &gcNode{}
 		populate(depth, n)
-		if n.left.left != nil {
+		if n.left != nil {
 			sum++
 		}
 	}
 	for i := uint64(0); i < iterations; i++ {
-		if n := makeNodes(depth); n.left.left != nil {
+		if n := makeNodes(depth); n.left != nil {
 			sum++
 		}
 	}
@@ -57,13 +57,13 @@ func buildAndDrop(depth, stretchDepth int) uint64 {
 
 // gcbench: see gcbench.c.
 func gcbench() {
-	const minDepth, arraySize = 4, 500000
+	const minDepth, maxDepth, arraySize = 4, 40, 500000
 	depthOption := 18.0
 	readOptions(option{"--depth", &depthOption, "of the long-lived and of the deepest tree"})
-	depth := int(depthOption)
-	if depth < minDepth {
-		depth = minDepth
+	if depthOption < minDepth || depthOption > maxDepth {
+		fail("--depth is %d to %d", minDepth, maxDepth)
 	}
+	depth := int(depthOption)
 	start()
 	makeNodes(depth + 2)
 	longLived := &gcNode{}
