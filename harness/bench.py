@@ -53,15 +53,22 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, old)
 
 
-def resumable(project: Project, target: str) -> tuple[Path, Options] | None:
-    """The newest run of a target that is not complete."""
+def unfinished(project: Project, target: str) -> tuple[Path, Mapping[str, Any]] | None:
+    """The newest run of a target that is not complete, and what it was started with."""
     for folder in reversed(store.runs(project)):
         path = folder / store.RUN_FILE
         run = store.run_line(store.read(path), path)
         if run["target"] != target or (folder / COMPLETE).exists():
             continue
-        return path, options_of(run["settings"])
+        settings: Mapping[str, Any] = run["settings"]
+        return path, settings
     return None
+
+
+def resumable(project: Project, target: str) -> tuple[Path, Options] | None:
+    """The same, with its options."""
+    found = unfinished(project, target)
+    return None if found is None else (found[0], options_of(found[1]))
 
 
 def options_of(settings: Mapping[str, Any]) -> Options:
@@ -103,17 +110,19 @@ def run(project: Project, options: Options, live: Live, *, target: str = "bench"
         old = store.read(path)
     with interruptible(), store.Store(path) as kept, Builder(project) as builder:
         if not old:
-            kept.append(_run_line(project, run_id, target, options))
+            kept.append(run_line(project, run_id, target, options.seed, asdict(options)))
         return _measure(project, options, live, chosen, cells, kept, builder, run_id, old)
 
 
-def _run_line(project: Project, run_id: str, target: str, options: Options) -> dict[str, Any]:
+def run_line(project: Project, run_id: str, target: str, seed: int,
+             settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The first line of a run: what was asked for, of which commit, on which machine."""
     commit, dirty = probes.git_state(project.root)
     return {
         "v": samples.VERSION, "kind": "run", "run": run_id, "target": target,
         "started": datetime.now().astimezone().isoformat(timespec="seconds"), "git": commit,
-        "git_dirty": dirty, "seed": options.seed,
-        "settings": json.loads(json.dumps(asdict(options))), "machine": probes.machine(),
+        "git_dirty": dirty, "seed": seed,
+        "settings": json.loads(json.dumps(settings)), "machine": probes.machine(),
         "tools": probes.tools(),
     }
 

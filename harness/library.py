@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -47,14 +48,16 @@ def build(project: Project, cell: Cell) -> Library:
     """Both libraries with a cell's compiler and flags."""
     folder = project.build / "library" / cell.name
     flags = " ".join(["-g", cell.level, *cell.extra])
-    _make(project, "all", f"BUILD={folder}", f"CC={cell.command}", f"CFLAGS={flags}")
+    make(project, "all", f"BUILD={folder}", f"CC={cell.command}", f"CFLAGS={flags}")
     return Library(folder, version_of(project))
 
 
-def _make(project: Project, *arguments: str) -> str:
+def make(project: Project, *arguments: str) -> str:
+    """Runs allocator/Makefile and returns what it prints; BuildFault with its words if it fails."""
     command = ["make", "-s", "-C", str(project.allocator), *arguments]
+    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS")}
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
     except FileNotFoundError as error:
         raise BuildFault("make is not installed: apt-get install make") from error
     if done.returncode != 0:
@@ -77,7 +80,7 @@ def install(project: Project, prefix: Path, console: Console) -> None:
     cell = default_cell()
     built = build(project, cell)
     try:
-        said = _make(project, "install", f"BUILD={built.folder}", f"CC={cell.command}",
+        said = make(project, "install", f"BUILD={built.folder}", f"CC={cell.command}",
                      f"CFLAGS=-g {cell.level}", f"PREFIX={prefix}")
     except BuildFault as fault:
         raise Fault(f"{fault}\nPREFIX=dir installs elsewhere") from fault

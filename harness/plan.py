@@ -100,6 +100,23 @@ def rounds(keys: Sequence[ProgramKey], options: Options, defaults: Mapping[str, 
     return result
 
 
+def interleaved(programs: Mapping[str, Sequence[str]], cell: str, seed: int,
+                count: int) -> list[Spec]:
+    """Rounds 1 to count of works and the peers that run them. The works of a round are shuffled,
+    and so are the peers of a work: what is compared runs side by side, in an order of its own."""
+    result: list[Spec] = []
+    for number in range(1, count + 1):
+        works = list(programs)
+        random.Random(seed_of(seed, f"order {number}")).shuffle(works)
+        for work in works:
+            peers = list(programs[work])
+            random.Random(seed_of(seed, f"order {number} {work}")).shuffle(peers)
+            for peer in peers:
+                key = ProgramKey(work, peer, cell)
+                result.append(make_spec(key, "timed", number, len(result), seed, 0))
+    return result
+
+
 def singles(keys: Sequence[ProgramKey], roles: Sequence[str], options: Options,
             defaults: Mapping[str, int], values: Mapping[str, Sequence[int]]) -> list[Spec]:
     """One sample a program in each role; role sweep: one for each value of its pitfall's sweep."""

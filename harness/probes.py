@@ -31,6 +31,7 @@ TOOLS: dict[str, tuple[str, ...]] = {
     "gnuplot": ("gnuplot", "--version"),
     "make": ("make", "--version"),
     "python": ("/usr/bin/python3", "--version"),
+    "go": ("go", "version"),
     "libc": ("ldd", "--version"),
 }
 
@@ -131,6 +132,17 @@ def condition() -> dict[str, Any]:
         "cpu_pressure_percent": float(pressure[1]) if pressure else None,
         "condition_reasons": reasons,
     }
+
+
+def free_memory_mb() -> float | None:
+    """Memory that programs can have without swapping, in 10^6 bytes; None if it is not known."""
+    found = re.search(r"^MemAvailable:\s*(\d+) kB", _read("/proc/meminfo") or "", re.MULTILINE)
+    return int(found[1]) * 1024 / 1e6 if found else None
+
+
+def package_version(name: str) -> str | None:
+    """Of an installed Debian package."""
+    return _first_line(["dpkg-query", "-W", "-f", "${Version}", name])
 
 
 def _pretty_name() -> str | None:

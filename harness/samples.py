@@ -26,7 +26,7 @@ _NOT_METRICS = {"v", "start_ns", "end_ns", "user_ns", "sys_ns"}
 
 def cell_line(run: str, built: Program | Failed) -> dict[str, Any]:
     """A build, good or failed."""
-    line = _cell(run, built.cell)
+    line = cell_facts(run, built.cell)
     line |= {"pitfall": built.pitfall, "variant": built.variant}
     if isinstance(built, Failed):
         return line | {"status": "failed", "message": built.message, "linking": built.linking}
@@ -40,10 +40,11 @@ def cell_line(run: str, built: Program | Failed) -> dict[str, Any]:
 def missing_line(run: str, left: LeftOut) -> dict[str, Any]:
     """A cell that cannot be built here at all."""
     cell = Cell(left.cell, left.compiler, "", "", left.level)
-    return _cell(run, cell) | {"version": None, "status": "missing", "message": left.reason}
+    return cell_facts(run, cell) | {"version": None, "status": "missing", "message": left.reason}
 
 
-def _cell(run: str, cell: Cell) -> dict[str, Any]:
+def cell_facts(run: str, cell: Cell) -> dict[str, Any]:
+    """What every line of kind cell says: nothing built yet."""
     return {
         "v": VERSION, "kind": "cell", "run": run, "cell": cell.name, "compiler": cell.compiler,
         "version": cell.version, "level": cell.level, "flags": [cell.level, *cell.extra],

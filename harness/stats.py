@@ -83,6 +83,32 @@ def paired_ratio(top: Sequence[float], bottom: Sequence[float],
     return Estimate(value, float(low), float(high), n)
 
 
+def ratio_of_medians(top: Sequence[float], bottom: Sequence[float],
+                     confidence: float = CONFIDENCE, resamples: int = RESAMPLES) -> Estimate:
+    """median(top) / median(bottom), with a bootstrap interval over the rounds of both together.
+
+    For figures of which only the median over rounds means something, such as the longest stop.
+    """
+    if len(top) != len(bottom):
+        raise ValueError("paired data have the same length")
+    n = len(top)
+    if n == 0:
+        return Estimate(None, None, None, 0, "no round has both")
+    if any(b <= 0 for b in bottom):
+        return Estimate(None, None, None, n, "divided by 0")
+    tops, bottoms = np.asarray(top, dtype=float), np.asarray(bottom, dtype=float)
+    value = float(np.median(tops) / np.median(bottoms))
+    if n < 2:
+        return Estimate(value, None, None, n, "one round has no interval")
+    digest = hashlib.sha256(tops.tobytes() + bottoms.tobytes()).digest()
+    seed = int.from_bytes(digest[:8], "little")
+    chosen = np.random.default_rng(seed).integers(0, n, size=(resamples, n))
+    ratios = np.median(tops[chosen], axis=1) / np.median(bottoms[chosen], axis=1)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(ratios, [tail, 1 - tail])
+    return Estimate(value, float(low), float(high), n)
+
+
 def slope(x: Sequence[float], y: Sequence[float]) -> float | None:
     """Least-squares slope of y over x; None with fewer than two different x."""
     if len(x) != len(y) or len(set(x)) < 2:

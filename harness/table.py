@@ -32,8 +32,8 @@ from harness.report_view import (
     variant_of,
 )
 
-_WIDTH = 100
-_PLAIN = str.maketrans({"→": "->", "×": "x", "–": "-", "µ": "u", "…": "~", "≥": ">=", "≤": "<="})
+WIDTH = 100
+PLAIN = str.maketrans({"→": "->", "×": "x", "–": "-", "µ": "u", "…": "~", "≥": ">=", "≤": "<="})
 
 Places = Sequence[tuple[str, object]]
 
@@ -42,7 +42,7 @@ def show(summary: Mapping[str, Any], console: Console, places: Places = ()) -> N
     """Prints the table, then failures and left-out cells in words, then where everything lies."""
     width = console.width
     if not console.is_terminal:
-        console.width = max(width, _WIDTH)  # a pipe has no width of its own
+        console.width = max(width, WIDTH)  # a pipe has no width of its own
     try:
         _Closing(console).show(summary, places)
     finally:
@@ -172,7 +172,7 @@ class _Closing:
         return Text(value.translate(self._signs()))
 
     def _signs(self) -> dict[int, str]:
-        return _PLAIN if self.plain else {}
+        return PLAIN if self.plain else {}
 
 
 def law_in_words(pitfall: Json, law: Json) -> str:

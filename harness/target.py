@@ -21,15 +21,16 @@ def schema() -> dict[str, Any]:
     return result
 
 
-def _row(id_: str, metric: str, **values: Any) -> dict[str, Any]:
+def row(id_: str, metric: str, **values: Any) -> dict[str, Any]:
+    """One figure; what is not given is null."""
     keys = ("value", "peer", "peer_name", "ratio", "low", "high", "n", "goal", "met", "verdict",
             "reason")
     return {"id": id_, "metric": metric, "unit": describe(metric).unit,
             **{key: values.get(key) for key in keys}}
 
 
-def _file(target: str, summary: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
-    run = summary.get("run") or {}
+def document(target: str, run: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The whole file; run is the line of that kind, or what a summary keeps of it."""
     return {"v": 1, "target": target, "git": run.get("git"), "machine": run.get("machine") or {},
             "rows": rows}
 
@@ -43,10 +44,10 @@ def bench(summary: Mapping[str, Any]) -> dict[str, Any]:
                 for fix in pair["fixes"] if pair["bad"] else ():
                     rows += _pair_rows(pitfall["id"], cell, pair["pair"], pair["bad"], fix, found)
     rows += [
-        _row(f"{left['cell']}", "ns_per_op", met=False, reason=left["reason"])
+        row(f"{left['cell']}", "ns_per_op", met=False, reason=left["reason"])
         for left in summary["left_out"]
     ]
-    return _file("bench", summary, rows)
+    return document("bench", summary.get("run") or {}, rows)
 
 
 def _pair_rows(pitfall: str, cell: str, pair: str, bad: str, fix: str,
@@ -59,7 +60,7 @@ def _pair_rows(pitfall: str, cell: str, pair: str, bad: str, fix: str,
             continue
         ratio = found["ratios"][f"{pair}/{fix}"].get(metric) or {}
         missing = top["median"] is None or bottom["median"] is None
-        rows.append(_row(
+        rows.append(row(
             f"{pitfall}/{pair}/{cell}", metric, value=top["median"], peer=bottom["median"],
             peer_name=fix, ratio=ratio.get("ratio"), low=ratio.get("low"), high=ratio.get("high"),
             n=ratio.get("n"), met=False if missing else None,
@@ -75,23 +76,23 @@ def judged(summary: Mapping[str, Any]) -> dict[str, Any]:
     for pitfall in summary["pitfalls"]:
         name = pitfall["id"]
         for law in pitfall["laws"]:
-            rows.append(_row(
+            rows.append(row(
                 f"{name}/{law['id']}/{law['cell']}" + (f"/{law['variant']}" if law["variant"]
                                                        else ""),
                 law["kind"], value=law["observed"], goal=law["bound"], met=bool(law["held"]),
                 verdict=verdict(law["held"]), reason=law["reason"]))
         for outcome in pitfall["outcomes"]:
-            rows.append(_row(
+            rows.append(row(
                 f"{name}/outcome/{outcome['cell']}/{outcome['variant']}", "outcome",
                 goal=outcome["expected"], met=bool(outcome["held"]),
                 verdict=verdict(outcome["held"]), reason=outcome["reason"]))
         for found in pitfall["detectors"]:
             goal = f"{found['tool']} reports {found['category']}"
-            rows.append(_row(
+            rows.append(row(
                 f"{name}/{found['tool']}/{found['cell']}/{found['variant']}", "detector",
                 goal=goal if found["expected"] else f"{found['tool']} is silent",
                 met=bool(found["held"]), verdict=verdict(found["held"]), reason=found["reason"]))
-    return _file("laws", summary, rows)
+    return document("laws", summary.get("run") or {}, rows)
 
 
 def verdict(held: bool | None) -> str:
