@@ -1,7 +1,8 @@
 # pitmark's front door: every target is one line. `make help` lists them.
 #
 # Knobs: QUICK=1  ROUNDS=n  PITFALLS="a b"  CELLS="gcc-O2 clang-Os"  PROFILE=default|wide  OUT=dir
-#        RESUME=1  INSTR=1  SEED=n  ID=name  SAMPLE=name  RUN=id  PREFIX=dir  PYTEST="-k word"
+#        RESUME=1  INSTR=1  SEED=n  WORKS="binary-trees churn-100"  ID=name  SAMPLE=name  RUN=id
+#        PREFIX=dir  PYTEST="-k word"
 # They are plain arguments of `python3 -m harness VERB --help`.
 
 PYTHON := /usr/bin/python3
@@ -12,13 +13,14 @@ OUTDIR := $(if $(OUT),--out '$(OUT)')
 CHOICE := $(OUTDIR) $(if $(PITFALLS),--pitfalls '$(PITFALLS)') $(if $(CELLS),--cells '$(CELLS)') \
 	$(if $(PROFILE),--profile '$(PROFILE)')
 ON = $(filter-out 0,$(1))
-MEASURE := $(CHOICE) $(if $(call ON,$(QUICK)),--quick) $(if $(ROUNDS),--rounds '$(ROUNDS)') \
-	$(if $(call ON,$(RESUME)),--resume) $(if $(call ON,$(INSTR)),--instr) \
-	$(if $(SEED),--seed '$(SEED)')
+ROUND := $(if $(call ON,$(QUICK)),--quick) $(if $(ROUNDS),--rounds '$(ROUNDS)') \
+	$(if $(call ON,$(RESUME)),--resume)
+MEASURE := $(CHOICE) $(ROUND) $(if $(call ON,$(INSTR)),--instr) $(if $(SEED),--seed '$(SEED)')
 STORED := $(OUTDIR) $(if $(RUN),--run '$(RUN)')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test lint list bench laws report reference repro new-pitfall install clean
+.PHONY: help deps build test lint list bench peers laws report reference repro new-pitfall \
+	install clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -35,11 +37,16 @@ bench: ## set up, build, measure, judge, draw, report (QUICK=1: 2 minutes)
 	$(DEPS) bench
 	@$(HARNESS) bench $(MEASURE)
 
+peers: ## measure spanheap beside Go, Boehm and malloc (QUICK=1: 12 minutes; WORKS)
+	$(DEPS) peers
+	@$(HARNESS) peers $(OUTDIR) $(ROUND) $(if $(WORKS),--works '$(WORKS)') \
+		$(if $(SEED),--seed '$(SEED)') $(if $(RUN),--run '$(RUN)')
+
 test: ## set up, then run every test
 	$(DEPS) test
 	@$(HARNESS) test -- $(PYTEST)
 
-lint: ## clang-format, clang-tidy, mypy --strict
+lint: ## clang-format, clang-tidy, gofmt, mypy --strict
 	@$(HARNESS) lint
 
 list: ## show pitfalls, variants and cells

@@ -66,6 +66,15 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--resume", action="store_true", help="go on with the unfinished run")
     measure.add_argument("--instr", action="store_true", help="count instructions (callgrind)")
     measure.add_argument("--seed", type=int, metavar="N", help="of order, layout and environment")
+    beside = verb("peers", "measure spanheap beside other allocators and judge its goals",
+                  "--quick --works 'binary-trees churn-100'")
+    beside.add_argument("--works", type=_words, default=(), metavar='"A B"', help="only these")
+    beside.add_argument("--quick", action="store_true", help="3 rounds, shorter, heaps to 1 GB")
+    beside.add_argument("--rounds", type=_rounds, metavar="N", help="(default 7)")
+    beside.add_argument("--resume", action="store_true", help="go on with the unfinished run")
+    beside.add_argument("--seed", type=int, metavar="N", help="of order and environment")
+    beside.add_argument("--run", nargs="?", const="", metavar="ID",
+                        help="measure nothing, judge a stored run again (default: the latest)")
     laws = verb("laws", "judge a stored run again, without measuring", "--all")
     laws.add_argument("--run", metavar="ID", help="a run of results/ (default: the latest)")
     laws.add_argument("--all", action="store_true", help="also print what holds")
@@ -83,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("id", metavar="ID", help="lower-case words joined by '-'")
     verb("reference", "make the latest run the one that the READMEs quote", "")
     verb("clean", "delete what was built (results stay)", "")
-    verb("lint", "clang-format, clang-tidy and mypy --strict", "")
+    verb("lint", "clang-format, clang-tidy, gofmt and mypy --strict", "")
     test = verb("test", "run every test", "-- -k launcher")
     test.add_argument("pytest", nargs="*", metavar="PYTEST", help="arguments for pytest, after --")
     install = verb("install", "install the library spanheap", "--prefix /usr/local")
@@ -121,6 +130,32 @@ def _bench(args: argparse.Namespace, project: Project, console: Console) -> int:
     if code == OK and _failures(summary):
         return FAILED
     return code
+
+
+def _peers(args: argparse.Namespace, project: Project, console: Console) -> int:
+    from harness import peer_rows, peer_table, peers
+
+    if args.run is None:
+        with Live(Console(stderr=True)) as live:
+            try:
+                path = peers.run(
+                    project, peers.options(args.rounds, args.quick, args.works, args.seed), live,
+                    resume=args.resume).path
+            except KeyboardInterrupt:
+                live.say("interrupted. What was measured is kept; make peers RESUME=1 goes on"
+                         " from there")
+                return INTERRUPTED
+    else:
+        path = peers.find(project, args.run)
+    document, lines = peers.judge(project, path)
+    latest = [project.latest / name for name in (peers.FIGURES, peers.PAGE)]
+    if not args.run:
+        peers.write(project, path, document, lines)
+    places = [("run", _relative(path))]
+    if not args.run:
+        places += [("figures", _relative(latest[0])), ("page", _relative(latest[1]))]
+    peer_table.print_all(document, lines, console, places)
+    return FAILED if peer_rows.went_wrong(lines) else OK
 
 
 def _failures(summary: dict[str, object]) -> bool:
@@ -265,7 +300,7 @@ def _install(args: argparse.Namespace, project: Project, console: Console) -> in
 VERBS: dict[str, Verb] = {
     "build": _build, "list": _list, "bench": _bench, "laws": _laws, "report": _report,
     "repro": _repro, "new-pitfall": _new_pitfall, "clean": _clean, "lint": _lint, "test": _test,
-    "install": _install, "reference": _reference,
+    "install": _install, "reference": _reference, "peers": _peers,
 }
 
 

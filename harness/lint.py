@@ -1,4 +1,4 @@
-"""`lint`: clang-format and clang-tidy on all C, mypy --strict on the harness.
+"""`lint`: clang-format and clang-tidy on all C, gofmt on all Go, mypy --strict on the harness.
 
 A tool that is missing is skipped with a line that says so.
 """
@@ -91,6 +91,18 @@ def tidy_command(project: Project, settings: Settings, path: Path) -> list[str]:
             *own]
 
 
+def gofmt(project: Project) -> Result:
+    """Every Go file as gofmt lays it out."""
+    if shutil.which("gofmt") is None:
+        return Result("gofmt", True, skipped="not installed: apt-get install golang-go")
+    files = sorted(str(path) for folder in C_FOLDERS for path in (project.root / folder).rglob("*.go")
+                   if path.is_file() and "build" not in path.parts)
+    if not files:
+        return Result("gofmt", True)
+    ok, output = _call(["gofmt", "-d", *files], project.root)
+    return Result("gofmt", ok and not output, output)
+
+
 def mypy(project: Project) -> Result:
     """mypy --strict, as pyproject.toml sets it up."""
     ok, output = _call([sys.executable, "-m", "mypy", "--version"], project.root)
@@ -101,9 +113,9 @@ def mypy(project: Project) -> Result:
 
 
 def run(project: Project, console: Console) -> int:
-    """All three; silent on success."""
+    """All of them; silent on success."""
     code = OK
-    for check in (clang_format, clang_tidy, mypy):
+    for check in (clang_format, clang_tidy, gofmt, mypy):
         result = check(project)
         if result.skipped:
             console.print(f"{result.name}: skipped: {result.skipped}", highlight=False)

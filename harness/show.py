@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from harness import catalog, charts, report, store, table, target
-from harness.fault import FAILED, LAW_FAILED, OK, UNCLEAR
+from harness.fault import FAILED, LAW_FAILED, OK, UNCLEAR, UsageFault
 from harness.project import Project
 from harness.summary import summarise
 
@@ -19,7 +19,12 @@ BROKEN_SHOWN = 20
 
 def summary_of(project: Project, path: Path) -> dict[str, Any]:
     """The summary of a stored run, judged by the pitfalls as they stand now."""
-    return summarise(store.read(path), catalog.load(project))
+    lines = store.read(path)
+    run = store.run_line(lines, path)
+    if run["target"] == "peers":
+        raise UsageFault(f"{run['run']} is a run of make peers:"
+                         f" python3 -m harness peers --run {run['run']} judges it")
+    return summarise(lines, catalog.load(project))
 
 
 def write_bench(project: Project, path: Path, summary: dict[str, Any]) -> None:

@@ -10,23 +10,23 @@ import pytest
 HARNESS = Path(__file__).parents[1]
 LAYERS = (
     ("fault", "project", "metrics", "expression", "deps"),
-    ("catalog", "matrix"),
+    ("catalog", "matrix", "peer_catalog"),
     ("elf", "build"),
     ("launch", "probes"),
     ("plan", "samples", "measure"),
     ("store",),
     ("stats", "sheet"),
     ("laws", "outcomes"),
-    ("summary", "target"),
+    ("summary", "target", "peer_rows"),
     ("report_view", "charts"),
-    ("table", "report_tables", "report"),
-    ("progress", "bench", "show", "library", "new_pitfall", "lint"),
+    ("table", "peer_table", "report_tables", "report"),
+    ("progress", "bench", "show", "library", "new_pitfall", "lint", "peers"),
     ("repro", "ctests", "reference"),
     ("cli",),
     ("__main__",),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
-PURE = ("plan", "samples", "stats", "sheet", "laws", "outcomes", "summary", "target", "metrics",
+PURE = ("plan", "samples", "stats", "sheet", "laws", "outcomes", "summary", "target", "peer_rows", "metrics",
         "expression")
 IMPURE_MODULES = {"os", "subprocess", "time", "random", "tempfile", "shutil", "socket"}
 

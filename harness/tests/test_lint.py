@@ -12,8 +12,8 @@ from harness import lint
 from harness.project import Project, here
 
 
-@pytest.mark.parametrize("check", [lint.clang_format, lint.clang_tidy, lint.mypy],
-                         ids=["clang-format", "clang-tidy", "mypy"])
+@pytest.mark.parametrize("check", [lint.clang_format, lint.clang_tidy, lint.gofmt, lint.mypy],
+                         ids=["clang-format", "clang-tidy", "gofmt", "mypy"])
 def test_project_is_clean(check: Callable[[Project], lint.Result]) -> None:
     result = check(here())
     if result.skipped:
