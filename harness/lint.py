@@ -95,8 +95,9 @@ def gofmt(project: Project) -> Result:
     """Every Go file as gofmt lays it out."""
     if shutil.which("gofmt") is None:
         return Result("gofmt", True, skipped="not installed: apt-get install golang-go")
-    files = sorted(str(path) for folder in C_FOLDERS for path in (project.root / folder).rglob("*.go")
-                   if path.is_file() and "build" not in path.parts)
+    files = sorted(
+        str(path) for folder in C_FOLDERS for path in (project.root / folder).rglob("*.go")
+        if path.is_file())
     if not files:
         return Result("gofmt", True)
     ok, output = _call(["gofmt", "-d", *files], project.root)

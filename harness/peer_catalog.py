@@ -1,4 +1,4 @@
-"""The two hand-written files of `make peers`: allocator/bench/works.toml and goals.toml, checked."""
+"""The hand-written files of `make peers`, checked: works.toml and goals.toml of allocator/bench/."""
 
 from __future__ import annotations
 

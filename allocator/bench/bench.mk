@@ -47,7 +47,7 @@ $(foreach peer,$(BENCH_MALLOCS),$(eval $(call bench_peer,$(peer),malloc,$(BENCH_
 .SECONDEXPANSION:
 BENCH_OBJECTS := $(foreach kind,spanheap boehm boehm-parallel malloc,\
 	$(addprefix $(BENCH)/objects/$(kind)/,$(addsuffix .o,$(BENCH_WORKS) work)))
-$(BENCH_OBJECTS): $(BENCH)/objects/%.o: bench/$$(subst -,_,$$(notdir $$*)).c
+$(BENCH_OBJECTS): $(BENCH)/objects/%.o: bench/$$(subst -,_,$$(notdir $$*)).c bench/bench.mk
 	@mkdir -p $(@D)
 	@$(CC) $(BENCH_CFLAGS) $(BENCH_DEFS_$(patsubst %/,%,$(dir $*))) -c -o $@ $<
 

@@ -180,7 +180,7 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_make_help_has_a_line_for_every_target() -> None:
     text = make("help").stdout
     names = [line.split()[0] for line in text.splitlines() if line and not line[0].isspace()]
-    for target in ("deps build test lint list bench laws report clean install new-pitfall"
+    for target in ("deps build test lint list bench peers laws report clean install new-pitfall"
                    " repro").split():
         assert target in names
     assert all(len(line) <= 100 for line in text.splitlines())
@@ -195,9 +195,19 @@ def test_make_passes_the_knobs_on() -> None:
     assert wanted in " ".join(text.split())
 
 
+def test_make_peers_passes_its_knobs_on() -> None:
+    text = make("-n", "peers", "QUICK=1", "ROUNDS=3", "WORKS=binary-trees churn-100", "OUT=/tmp/x",
+                "RESUME=1", "SEED=5").stdout
+    wanted = ("harness peers --out '/tmp/x' --quick --rounds '3' --resume"
+              " --works 'binary-trees churn-100' --seed '5'")
+    assert wanted in " ".join(text.replace("\\", "").split())
+    assert "bootstrap.sh /usr/bin/python3 peers" in text
+
+
 def test_knob_that_is_0_is_off() -> None:
-    text = make("-n", "bench", "QUICK=0", "RESUME=0").stdout
-    assert "--quick" not in text and "--resume" not in text
+    for target in ("bench", "peers"):
+        text = make("-n", target, "QUICK=0", "RESUME=0").stdout
+        assert "--quick" not in text and "--resume" not in text
 
 
 def test_module_runs_as_a_command() -> None:
