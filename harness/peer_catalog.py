@@ -1,4 +1,4 @@
-"""The hand-written files of `make peers`, checked: works.toml and goals.toml of allocator/bench/."""
+"""The hand-written files of `make peers`, allocator/bench/works.toml and goals.toml, checked."""
 
 from __future__ import annotations
 

@@ -68,8 +68,8 @@ def _terminal(head: Sequence[str], body: Sequence[Sequence[str]], style: box.Box
               signs: Mapping[int, str]) -> Table:
     table = Table(box=style, pad_edge=False, padding=(0, 1, 0, 0))
     for index, name in enumerate(head):
-        table.add_column(name.replace("-", "-\n").translate(signs), justify="left" if index < 2 else "right",
-                         no_wrap=True)
+        table.add_column(name.replace("-", "-\n").translate(signs), no_wrap=True,
+                         justify="left" if index < 2 else "right")
     before = ""
     for cells in body:
         shown = ["" if cells[0] == before else cells[0], *cells[1:]]
@@ -96,7 +96,9 @@ def _figure(value: float | None, metric: str) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value:.2g}" if abs(value) < 0.01 else f"{value:.3g}" if value < 100 else f"{value:.0f}"
+    if abs(value) < 0.01:
+        return f"{value:.2g}"
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
 def _order(lines: Sequence[dict[str, Any]]) -> list[str]:

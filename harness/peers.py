@@ -11,7 +11,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness import bench, library, peer_catalog, peer_rows, peer_table, plan, probes, samples, store
+from harness import (
+    bench,
+    library,
+    peer_catalog,
+    peer_rows,
+    peer_table,
+    plan,
+    probes,
+    samples,
+    store,
+)
 from harness.bench import COMPLETE, Done
 from harness.fault import BuildFault, Fault
 from harness.launch import STOPPED, Job, Launcher, Run

@@ -26,8 +26,8 @@ LAYERS = (
     ("__main__",),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
-PURE = ("plan", "samples", "stats", "sheet", "laws", "outcomes", "summary", "target", "peer_rows", "metrics",
-        "expression")
+PURE = ("plan", "samples", "stats", "sheet", "laws", "outcomes", "summary", "target", "peer_rows",
+        "metrics", "expression")
 IMPURE_MODULES = {"os", "subprocess", "time", "random", "tempfile", "shutil", "socket"}
 
 
