@@ -6,7 +6,7 @@ SPANHEAP_SOURCES := \
 	collector/threads.c collector/threads_real.c collector/fork.c \
 	collector/roots.c collector/segments.c collector/mark.c collector/workbuf.c \
 	collector/markers.c collector/assist.c collector/background.c collector/pacing.c \
-	collector/barrier.c collector/sweep.c \
+	collector/finalizer.c collector/barrier.c collector/sweep.c \
 	collector/pacer.c collector/pi_controller.c collector/limiter.c collector/sweep_pacer.c collector/scavenge_pacer.c \
 	collector/verify.c collector/reach.c collector/stress.c \
 	collector/registers.S collector/store.S \

@@ -163,6 +163,12 @@ background_forget(void)
     background.workers = 0;
 }
 
+bool
+background_is_allowed(void)
+{
+    return background.limit > 0;
+}
+
 void
 background_limit(unsigned workers)
 {

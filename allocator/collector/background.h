@@ -19,6 +19,8 @@ void background_start(void);
 void background_wake(void);
 /** In the child of a fork they are gone. */
 void background_forget(void);
+/** Whether the library may have threads of its own. */
+bool background_is_allowed(void);
 /** At most so many workers from now on: 0 leaves all work to the program's threads (SH_WORKERS). */
 void background_limit(unsigned workers);
 

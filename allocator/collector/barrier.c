@@ -72,9 +72,8 @@ append(struct workbuf **buffer, enum work_kind kind, uintptr_t word)
         hand_over(buffer);
 }
 
-/* Stops are held off. */
-static void
-record(struct thread *t, uintptr_t value)
+void
+barrier_record(struct thread *t, uintptr_t value)
 {
     const struct span *s = pageheap_span_of(value);
     if (s == NULL)
@@ -89,7 +88,7 @@ static void
 record_store(struct thread *t, enum barrier_kind kind, uintptr_t old, uintptr_t value)
 {
     if (kind != BARRIER_NONE)
-        record(t, kind == BARRIER_DELETION ? old : value);
+        barrier_record(t, kind == BARRIER_DELETION ? old : value);
 }
 
 void

@@ -30,6 +30,8 @@ struct thread;
 extern _Atomic uint32_t barrier_enabled;
 /** sh_store() with the barrier on; called from assembly. */
 void barrier_store_slow(void *slot, const void *value);
+/** Tells the markers of an object that the thread has come by. Stops are held off. */
+void barrier_record(struct thread *t, uintptr_t address);
 /** Hands what a thread has recorded to the markers. By the thread, or in a stop. */
 void barrier_flush(struct thread *t);
 /** Forgets what it has recorded: the collection is given up. */

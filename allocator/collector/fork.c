@@ -12,6 +12,7 @@
  * to the central lists, with their slots counted anew.
  */
 #include "collector/cycle.h"
+#include "collector/finalizer.h"
 #include "collector/world.h"
 #include "heap/central.h"
 #include "heap/meta.h"
@@ -33,6 +34,7 @@ before(void)
     for (struct thread *t = world.threads; t != NULL; t = t->next)
         while (t != thread_self() && atomic_load(&t->cache.in_slow))
             sched_yield();
+    finalizer_lock_for_fork();
     lock_take(&pageheap.lock);
     meta_lock_for_fork();
     workbuf_lock_for_fork();
@@ -44,6 +46,7 @@ unlock_all(void)
     workbuf_unlock_for_fork();
     meta_unlock_for_fork();
     lock_drop(&pageheap.lock);
+    finalizer_unlock_for_fork();
     atomic_store(&cache_fork_pending, 0);
     os_futex_wake_all(&cache_fork_pending);
     lock_drop(&world.lock);
@@ -75,6 +78,7 @@ in_child(void)
     unlock_all();
     struct thread *self = thread_self(), *next;
     cycle_abandon();
+    finalizer_forget_thread();
     if (self != NULL)
         self->tid = (pid_t)syscall(SYS_gettid);
     for (struct thread *t = world.threads; t != NULL; t = next) {

@@ -131,16 +131,6 @@ consider(struct marker *m, uintptr_t address, const uintptr_t *slot)
     m->ahead[(m->first + m->waiting++) % MARK_AHEAD] = (struct candidate){address, s, slot};
 }
 
-void
-mark_words(struct marker *m, const struct workbuf *b)
-{
-    for (uint32_t i = 0; i < b->n; i++) {
-        mark_address(m, b->words[i]);
-        if (b->kind == WORK_FRAMES)
-            mark_address(m, b->words[i] - 1);
-    }
-}
-
 /* ---- Scanning ---- */
 
 struct heap_range {
@@ -240,6 +230,8 @@ static inline void
 scan_object(struct marker *m, uintptr_t object)
 {
     const struct span *s = pageheap_span_of(object);
+    if (unlikely(!kind_is_scannable(s->kind)))
+        return;
     if (unlikely(s->class == 0)) {
         scan_large(m, s, object);
         return;
@@ -255,6 +247,21 @@ scan_object(struct marker *m, uintptr_t object)
 }
 
 /* ---- Draining ---- */
+
+/* A buffer of another kind than WORK_GREY. */
+static void
+mark_words(struct marker *m, const struct workbuf *b)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (b->kind == WORK_SCAN) {
+            scan_object(m, b->words[i]);
+            continue;
+        }
+        mark_address(m, b->words[i]);
+        if (b->kind == WORK_FRAMES)
+            mark_address(m, b->words[i] - 1);
+    }
+}
 
 /* More work from the global lists. False: there is none. */
 static bool

@@ -34,8 +34,6 @@ struct marker {
 
 /** Marks the object that contains an address, if it is in an allocated one. */
 void mark_address(struct marker *m, uintptr_t address);
-/** Marks from the words of a buffer that is not WORK_GREY. The buffer stays the caller's. */
-void mark_words(struct marker *m, const struct workbuf *b);
 /**
  * Scans grey objects, and takes from the global lists, until neither are left, or until it has
  * scanned work_b bytes more. True: nothing is left that this marker can see; it holds nothing then.

@@ -43,7 +43,7 @@ grow(void *old, size_t *cap, size_t size)
 static void
 keep_buffer(const struct workbuf *b)
 {
-    for (uint32_t i = 0; i < b->n; i++) {
+    for (uint32_t i = 0; i < b->n && b->kind != WORK_SCAN; i++) {
         if (reach.nroots == reach.roots_cap) {
             size_t cap = reach.roots_cap;
             reach.kinds = grow(reach.kinds, &cap, sizeof *reach.kinds);

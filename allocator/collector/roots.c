@@ -10,6 +10,7 @@
 #include "collector/roots.h"
 
 #include "collector/fault.h"
+#include "collector/finalizer.h"
 #include "collector/segments.h"
 #include "heap/meta.h"
 #include "heap/pageheap.h"
@@ -231,6 +232,7 @@ roots_read(enum root_set set, root_buffer_function full)
         n.data += read_variables(sink, segments.data[i].start, segments.data[i].end);
     for (struct registered *r = roots.registered; r != NULL; r = r->next)
         n.data += read_variables(sink, r->range.start, r->range.end);
+    n.data += finalizer_read_roots(full);
     if (s.frames != NULL)
         full(s.frames);
     if (s.variables != NULL)

@@ -1,5 +1,6 @@
 #include "collector/sweep.h"
 
+#include "collector/finalizer.h"
 #include "collector/pacing.h"
 #include "heap/central.h"
 #include "observe/events.h"
@@ -68,6 +69,8 @@ hook_sweep_span(struct cache *c, struct span *s)
 {
     uint32_t generation = atomic_load(&heap_sweepgen), marked_but_freed = 0;
     sh_invariant(atomic_load(&s->sweepgen) == generation - 1);
+    if (unlikely(atomic_load_explicit(&s->has_specials, memory_order_acquire)))
+        finalizer_sweep(s);
     if (unlikely(sweep.clobber))
         clobber_dead(s);
     uint32_t died = span_commit_sweep(s, &marked_but_freed);

@@ -255,6 +255,21 @@ threads_create(threads_create_function create, pthread_t *thread, const pthread_
     return 0;
 }
 
+int
+threads_create_service(pthread_t *thread, void *(*start)(void *))
+{
+    pthread_attr_t attr;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    threads_real.set_mask(SIG_BLOCK, &all, &before);
+    int error = threads_create(threads_real.create, thread, &attr, start, NULL);
+    threads_real.set_mask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    return error;
+}
+
 /* The record of a thread made here; the list's lock is held. */
 static struct thread *
 find_thread(pthread_t handle)

@@ -32,6 +32,9 @@ void threads_real_init(struct threads_real *real);
 void threads_init(void);
 int threads_create(threads_create_function create, pthread_t *thread, const pthread_attr_t *attr,
                    void *(*start)(void *), void *arg);
+/** A detached thread of the library's own that runs code of the program: attached like any other,
+ * but blocks every signal but the stop signal. 0 or an error number. */
+int threads_create_service(pthread_t *thread, void *(*start)(void *));
 int threads_join(threads_join_function join, pthread_t thread, void **result);
 int threads_detach(threads_detach_function detach, pthread_t thread);
 /** What pthread_exit passes on: a root until the thread is joined. */

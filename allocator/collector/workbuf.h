@@ -15,6 +15,7 @@
 enum work_kind {
     WORK_GREY,   /* addresses of marked objects that are to be scanned */
     WORK_WORDS,  /* words that may point into objects: from variables, or recorded by the barrier */
+    WORK_SCAN,   /* addresses of objects that are to be scanned, marked or not */
     WORK_FRAMES, /* the same from stacks and registers: a word may point just past an object, too */
 };
 

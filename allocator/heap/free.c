@@ -59,6 +59,8 @@ sh_free(void *p)
         size_t size = s->elem_b;
         if (unlikely(atomic_load_explicit(&heap_marking, memory_order_relaxed)))
             hook_mark_freed(s, index);
+        if (unlikely(atomic_load_explicit(&s->has_specials, memory_order_relaxed)))
+            hook_forget_specials(s, (uintptr_t)p);
         bool first = span_record_free(s, index);
         sh_require(first, "sh_free: %p was freed before", p);
         c->counts.frees[class]++;

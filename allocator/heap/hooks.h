@@ -17,6 +17,8 @@ void hook_allocation_point(struct cache *c, size_t size);
 /** An object is about to be freed while a collection marks: what it points to may be reachable only
  * through it (sh_realloc has copied it), so it is marked and scanned all the same. */
 void hook_mark_freed(struct span *s, uint32_t index);
+/** An object with notes of the collector is about to be freed by sh_free: they go with it. */
+void hook_forget_specials(struct span *s, uintptr_t object);
 /** No memory for `size` bytes: collects, asks the user's hook. True: try again. */
 bool hook_out_of_memory(size_t size, unsigned attempt);
 /** A stop is asked for, and the thread is at a place where it can stop. */

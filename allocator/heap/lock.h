@@ -12,6 +12,7 @@ enum lock_rank {
     RANK_CYCLE = 1, /* one collection at a time */
     RANK_WORLD,     /* the list of threads; held while the world is stopped */
     RANK_CENTRAL,   /* the span lists of one span class; never two at once */
+    RANK_SPECIALS,  /* finalizers and weak references */
     RANK_PAGEHEAP,  /* pages and arenas */
     RANK_META,      /* bookkeeping memory */
     RANK_WORK,      /* what marking has still to do */

@@ -74,6 +74,7 @@ span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum s
     s->magic = class == 0 ? 0 : sizeclass_magic((uint32_t)s->elem_b);
     s->alloc_count = s->alloc_count_cached = 0;
     atomic_store(&s->cached, 0);
+    atomic_store(&s->has_specials, 0);
     atomic_store(&s->freed_bits, NULL);
     s->alloc_bits = meta_alloc(2 * bits_b(s->nelems));
     if (s->alloc_bits == NULL)

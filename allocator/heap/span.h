@@ -44,6 +44,8 @@ enum span_kind {
 /* Objects up to this size have their pointer words in a bitmap; larger ones a descriptor each. */
 #define BITMAP_MAX_B 512
 
+struct special;
+
 enum span_state {
     SPAN_UNUSED = 0, /* a record without pages */
     SPAN_SMALL,
@@ -79,6 +81,8 @@ struct span {
     size_t npages;
 
     _Atomic uint32_t sweepgen;
+    _Atomic uint32_t has_specials; /* the collector has notes about some of its objects, or had */
+    struct special *specials;      /* the collector's; see finalizer.h */
 
     /* Membership of a central list. */
     struct span *next, *prev;

@@ -204,6 +204,34 @@ SH_API uint64_t sh_set_memory_limit(uint64_t limit_b);
 /** Gives free pages back to the operating system (MADV_DONTNEED). Returns the bytes given back. */
 SH_API size_t sh_release_memory(void);
 
+/* ---- Finalizers and weak references -----------------------------------------------------------
+ */
+
+/** Called with an object that nobody reaches any more, and the argument of sh_set_finalizer(). */
+typedef void (*sh_finalizer)(void *object, void *arg);
+/**
+ * Has finalizer(object, arg) called some time after nobody reaches the object, once, by a thread of
+ * the library's own; NULL: takes an earlier one back. The object, and all it points to, is whole
+ * then, and may be stored anywhere again; it is freed when it is found unreachable a second time.
+ * arg is kept alive meanwhile. As in Go: of a chain of objects with finalizers one is finalized in
+ * a cycle, a ring of pointers that goes through such an object is never freed, and none is called
+ * at the program's end. object: the start of an object that is not a shared tiny one, else fatal.
+ * sh_free() and sh_realloc() take the finalizer off. May collect.
+ */
+SH_API void sh_set_finalizer(void *object, sh_finalizer finalizer, void *arg);
+/**
+ * Calls the finalizers that are due, here. Returns how many. Needed with SH_WORKERS=0 and in the
+ * child of a fork, where no thread does it; allowed everywhere.
+ */
+SH_API size_t sh_run_finalizers(void);
+
+/** A reference that does not keep its object. Itself an object: keep it where you keep pointers. */
+struct sh_weak;
+/** The weak reference of an object; the same one each time. See sh_set_finalizer() for object. */
+SH_API struct sh_weak *sh_weak_make(void *object);
+/** The object, held by the caller from here on, or NULL: it is gone, or its finalizer is due. */
+SH_API void *sh_weak_get(struct sh_weak *weak);
+
 /* ---- Threads ----------------------------------------------------------------------------------
  */
 /*
@@ -374,9 +402,9 @@ SH_API int sh_trace_write(const char *path);
  */
 
 /**
- * Called after each stop, when the threads run again, by the thread that stopped them: any, or one of
- * the library's own. One call at a time, in the order of the stops. It must not use the heap or call
- * the library. NULL: none. Returns the old one.
+ * Called after each stop, when the threads run again, by the thread that stopped them: any, or one
+ * of the library's own. One call at a time, in the order of the stops. It must not use the heap or
+ * call the library. NULL: none. Returns the old one.
  */
 typedef void (*sh_pause_hook)(const struct sh_pause *pause);
 SH_API sh_pause_hook sh_set_pause_hook(sh_pause_hook hook);

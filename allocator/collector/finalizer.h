@@ -1,0 +1,33 @@
+/*
+ * Finalizers and weak references: what a span notes about single objects beyond their bits. As in
+ * Go:
+ *   - What can be reached from an object with a finalizer is marked in every cycle, the object
+ *     itself not. If nobody else reaches it, the sweep keeps it once more, whole, and queues its
+ *     finalizer. So a chain of such objects is finalized one a cycle, from its head on, and a ring
+ *     with a finalizer in it never.
+ *   - A weak reference is cleared in that same sweep, before the finalizer is queued: the object
+ * does not come back through it. Between the end of marking and the sweep of a span, reading one
+ * asks the object's mark. Source: Go 1.19, runtime/mheap.go and mgcmark.go (specials); Go 1.24 for
+ * weak pointers.
+ */
+#ifndef SPANHEAP_FINALIZER_H
+#define SPANHEAP_FINALIZER_H
+
+#include "collector/roots.h"
+#include "heap/cache.h"
+
+/**
+ * In a stop that reads roots: hands over what the notes hold (arguments, weak references' own
+ * memory, queued objects), and, to be scanned though not marked, the objects with finalizers.
+ * Returns the bytes read.
+ */
+size_t finalizer_read_roots(root_buffer_function full);
+/** Looks after the dead objects of a span that is about to be swept. */
+void finalizer_sweep(struct span *s);
+/** Around fork. */
+void finalizer_lock_for_fork(void);
+void finalizer_unlock_for_fork(void);
+/** In the child: the thread that ran finalizers is gone. */
+void finalizer_forget_thread(void);
+
+#endif
