@@ -8,8 +8,12 @@ the run said about them. Near its head a test program may state, in comments of 
     /* needs-shared */                 link libspanheap.so instead of the objects
 
 Modes: native is gcc -O1 -g with the invariants on (-DSH_DEBUG); asan adds ASan and UBSan, to the
-allocator too; valgrind runs the native program under memcheck. A mode whose tool is missing is
-skipped with the reason.
+allocator too; tsan adds ThreadSanitizer instead and leaves the invariants off, whose reads are not
+those of the shipped library; valgrind runs the native program under memcheck. A mode whose tool is
+missing is skipped with the reason.
+
+Runner.build also makes programs that are not tests (tests/stress.c), by another compiler, at
+another level, and with a fault of collector/fault.h built in.
 """
 
 from __future__ import annotations
@@ -31,15 +35,20 @@ from harness.fault import BuildFault
 from harness.matrix import Cell
 from harness.project import Project
 
-MODES = ("native", "asan", "valgrind")
+MODES = ("native", "asan", "tsan", "valgrind")
 DEFAULT_MODES = ("native", "asan")
-TIMEOUT_S = {"native": 120, "asan": 300, "valgrind": 900}
+TIMEOUT_S = {"native": 120, "asan": 300, "tsan": 300, "valgrind": 900}
 ENDING = "ends-well"  # the item for what the program says after its last test
-SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined",
-            "-fno-omit-frame-pointer")
+LEVEL = "-O1"
+EXTRA = {
+    "asan": ("-DSH_DEBUG", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined",
+             "-fno-omit-frame-pointer"),
+    "tsan": ("-fsanitize=thread",),
+}
 ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=0:detect_leaks=0:exitcode=99",
     "UBSAN_OPTIONS": "print_stacktrace=1:exitcode=99",
+    "TSAN_OPTIONS": "report_signal_unsafe=0:history_size=4:exitcode=98",
     "LC_ALL": "C",
     "CMOCKA_MESSAGE_OUTPUT": "STDOUT",
 }
@@ -141,11 +150,10 @@ class Runner:
             excused = self.project.allocator / "tests" / "valgrind.supp"
             known = [f"--suppressions={excused}"] if excused.exists() else []
             command = ["valgrind", *VALGRIND, *known, *command]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("SH_")}
         try:
             done = subprocess.run(
                 command, cwd=self.project.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                env={**environment, **ENVIRONMENT, "SPANHEAP_TEST_MODE": mode}, text=True,
+                env={**environment(), "SPANHEAP_TEST_MODE": mode}, text=True,
                 errors="replace", timeout=TIMEOUT_S[mode], stdin=subprocess.DEVNULL,
             )
         except subprocess.TimeoutExpired as error:
@@ -161,16 +169,17 @@ class Runner:
             ran.ending = f"exit status {done.returncode}\n{done.stdout[-6000:]}"
         return ran
 
-    def build(self, program: Program, mode: str) -> Path:
-        """The test program, from objects kept by content."""
-        cell = test_cell(mode)
+    def build(self, program: Program, mode: str, *, compiler: str | None = None,
+              level: str = LEVEL, fault: int = 0) -> Path:
+        """The program, from objects kept by content; fault is a number of collector/fault.h."""
+        cell = test_cell(mode, compiler, level)
         builder = self.builder
         folder = (self.project.allocator, "**/*")
         sources = [] if program.shared else [
-            builder.compile(self.project.allocator / source, cell, [], [folder])
-            for source in builder.settings.sources]
-        test = builder.compile(program.path, cell, [], [folder])
-        objects = [str(future.result()) for future in (test, *sources)]
+            self.project.allocator / source for source in builder.settings.sources]
+        futures = [builder.compile(source, cell, fault_flags(source, fault), [folder])
+                   for source in (program.path, *sources)]
+        objects = [str(future.result()) for future in futures]
         libraries: list[str] = []
         if program.shared:
             built = library.build(self.project, cell)
@@ -182,8 +191,8 @@ class Runner:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         done = subprocess.run(
-            [cell.command, "-O1", "-g", *cell.extra, "-o", str(temporary), *objects, *libraries,
-             "-pthread", "-lcmocka", "-lm", *program.libs],
+            [cell.command, cell.level, "-g", *cell.extra, "-o", str(temporary), *objects,
+             *libraries, "-pthread", "-lcmocka", "-lm", *program.libs],
             capture_output=True, text=True, cwd=self.project.root)
         if done.returncode != 0:
             raise BuildFault(done.stderr.strip(), linking=True)
@@ -191,17 +200,32 @@ class Runner:
         return path
 
 
+def environment() -> dict[str, str]:
+    """Of a test program: the caller's, without settings of the library."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("SH_")}
+    return {**kept, **ENVIRONMENT}
+
+
+def fault_flags(source: Path, fault: int) -> list[str]:
+    """For the sources that have faults; all others are the objects of the sound build."""
+    if fault == 0 or '#include "collector/fault.h"' not in source.read_text(encoding="utf-8"):
+        return []
+    return [f"-DSH_FAULT={fault}"]
+
+
 @cache
-def test_cell(mode: str) -> Cell:
-    """gcc -O1, plain or with sanitizers; clang where there is no gcc."""
-    base = library.default_cell()
-    asan = mode == "asan"
-    return Cell(f"{base.compiler}-O1{'+sanitizers' if asan else ''}", base.compiler, base.command,
-                base.version, "-O1", "asan" if asan else None,
-                ("-DSH_DEBUG", *(SANITIZE if asan else ())))
+def test_cell(mode: str, compiler: str | None = None, level: str = LEVEL) -> Cell:
+    """The invariants on, or a sanitizer; gcc, or clang where there is no gcc."""
+    base = library.default_cell(*([compiler] if compiler else []))
+    extra = EXTRA.get(mode, ("-DSH_DEBUG",))
+    suffix = f"+{mode}" if mode in EXTRA else ""
+    return Cell(f"{base.compiler}{level}{suffix}", base.compiler, base.command, base.version,
+                level, mode if suffix else None, extra)
 
 
 # ---- The plugin ----------------------------------------------------------------------------------
+
+_RUNNER = pytest.StashKey[Runner]()
 
 
 class CTestFailure(Exception):
@@ -271,6 +295,12 @@ class CTestFile(pytest.File):
                 yield item
 
 
+@pytest.fixture(scope="session")
+def c_runner(pytestconfig: pytest.Config) -> Runner:
+    """For Python tests that build C programs of allocator/tests/."""
+    return pytestconfig.stash[_RUNNER]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Makes the modes known as marks, and the one runner of this session."""
     for mode in MODES:
@@ -294,6 +324,3 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> CTestFile 
     collected: CTestFile = CTestFile.from_parent(parent, path=file_path)
     collected.runner = runner
     return collected
-
-
-_RUNNER = pytest.StashKey[Runner]()

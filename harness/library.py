@@ -65,9 +65,9 @@ def make(project: Project, *arguments: str) -> str:
     return done.stdout
 
 
-def default_cell() -> Cell:
-    """gcc -O2, or clang -O2 where there is no gcc."""
-    for compiler in ("gcc", "clang"):
+def default_cell(*compilers: str) -> Cell:
+    """At -O2, the first that is installed of the given ones, or of gcc and clang."""
+    for compiler in compilers or ("gcc", "clang"):
         path = shutil.which(compiler)
         if path is not None:
             version = subprocess.run([path, "--version"], capture_output=True, text=True)
