@@ -2,7 +2,7 @@
 #
 # Knobs: QUICK=1  ROUNDS=n  PITFALLS="a b"  CELLS="gcc-O2 clang-Os"  PROFILE=default|wide  OUT=dir
 #        RESUME=1  INSTR=1  SEED=n  WORKS="binary-trees churn-100"  ID=name  SAMPLE=name  RUN=id
-#        PREFIX=dir  PYTEST="-k word"
+#        PREFIX=dir  MINUTES=n  PYTEST="-k word"
 # They are plain arguments of `python3 -m harness VERB --help`.
 
 PYTHON := /usr/bin/python3
@@ -19,7 +19,7 @@ MEASURE := $(CHOICE) $(ROUND) $(if $(call ON,$(INSTR)),--instr) $(if $(SEED),--s
 STORED := $(OUTDIR) $(if $(RUN),--run '$(RUN)')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test lint list bench peers laws report reference repro new-pitfall \
+.PHONY: help deps build test stress lint list bench peers laws report reference repro new-pitfall \
 	install clean
 .NOTPARALLEL:
 
@@ -45,6 +45,11 @@ peers: ## measure spanheap beside Go, Boehm and malloc (QUICK=1: 12 minutes; WOR
 test: ## set up, then run every test
 	$(DEPS) test
 	@$(HARNESS) test -- $(PYTEST)
+
+stress: ## the allocator's stress program in every configuration (MINUTES=2, SEED)
+	$(DEPS) test
+	@$(HARNESS) stress $(OUTDIR) $(if $(MINUTES),--minutes '$(MINUTES)') \
+		$(if $(SEED),--seed '$(SEED)')
 
 lint: ## clang-format, clang-tidy, gofmt, mypy --strict
 	@$(HARNESS) lint

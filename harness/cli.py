@@ -33,6 +33,13 @@ def _rounds(text: str) -> int:
     return value
 
 
+def _minutes(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 100_000:
+        raise argparse.ArgumentTypeError("minutes are more than 0 and at most 100000")
+    return value
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m harness", description="Builds, measures and judges memory pitfalls.",
@@ -95,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     verb("lint", "clang-format, clang-tidy, gofmt and mypy --strict", "")
     test = verb("test", "run every test", "-- -k launcher")
     test.add_argument("pytest", nargs="*", metavar="PYTEST", help="arguments for pytest, after --")
+    stress = verb("stress", "run the allocator's stress program in every configuration",
+                  "--minutes 10 --seed 7")
+    stress.add_argument("--minutes", type=_minutes, default=2.0, metavar="N",
+                        help="for all configurations together (default 2)")
+    stress.add_argument("--seed", type=int, metavar="N", help="of the seeds of the runs")
     install = verb("install", "install the library spanheap", "--prefix /usr/local")
     install.add_argument("--prefix", type=Path, default=Path("/usr/local"), metavar="DIR")
     return parser
@@ -282,6 +294,13 @@ def _test(args: argparse.Namespace, project: Project, console: Console) -> int:
     os.execv(sys.executable, command)
 
 
+def _stress(args: argparse.Namespace, project: Project, console: Console) -> int:
+    from harness import stress
+
+    seed = bench.fresh_seed() if args.seed is None else args.seed
+    return stress.run(project, args.minutes, seed, console)
+
+
 def _reference(args: argparse.Namespace, project: Project, console: Console) -> int:
     from harness import reference
 
@@ -300,7 +319,7 @@ def _install(args: argparse.Namespace, project: Project, console: Console) -> in
 VERBS: dict[str, Verb] = {
     "build": _build, "list": _list, "bench": _bench, "laws": _laws, "report": _report,
     "repro": _repro, "new-pitfall": _new_pitfall, "clean": _clean, "lint": _lint, "test": _test,
-    "install": _install, "reference": _reference, "peers": _peers,
+    "install": _install, "reference": _reference, "peers": _peers, "stress": _stress,
 }
 
 

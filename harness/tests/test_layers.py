@@ -22,6 +22,7 @@ LAYERS = (
     ("table", "peer_table", "report_tables", "report"),
     ("progress", "bench", "show", "library", "new_pitfall", "lint", "peers"),
     ("repro", "ctests", "reference"),
+    ("stress",),
     ("cli",),
     ("__main__",),
 )
