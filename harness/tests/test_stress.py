@@ -1,4 +1,4 @@
-"""The allocator's stress program in short runs: every collector, under all that makes errors likely.
+"""The allocator's stress program in short runs: each collector, with all that makes errors likely.
 
 A run's seed is in its arguments, which a failure prints as a line for the shell.
 """
