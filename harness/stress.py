@@ -163,7 +163,7 @@ class Session:
         return any(tally.failed for tally in self.tallies.values())
 
     def go(self, minutes: float, seed: int) -> None:
-        """Runs all configurations in turn until the time is over."""
+        """Runs all configurations in turn until the time is over, each once at least."""
         total_s = minutes * 60
         passes = len(EVERY) * math.ceil(total_s / (len(self.table) * len(EVERY) * MAX_RUN_S))
         share_s = total_s / (passes * len(self.table))
@@ -171,9 +171,9 @@ class Session:
         start = time.monotonic()
         for number in range(passes * len(self.table)):
             elapsed_s = time.monotonic() - start
-            if elapsed_s >= total_s:
-                return
             turn, place = divmod(number, len(self.table))
+            if turn > 0 and elapsed_s >= total_s:
+                return
             every = EVERY[(turn + place) % len(EVERY)]
             # Whole seconds: a run makes up for what the ones before it took more or less.
             seconds = max(1, round(share_s * (number + 1) - elapsed_s))

@@ -129,7 +129,7 @@ def test_failing_run_says_how_to_repeat_it(c_runner: ctests.Runner, tmp_path: Pa
 
 def test_each_configuration_has_its_turn(c_runner: ctests.Runner, tmp_path: Path) -> None:
     made, said = session(c_runner, tmp_path, 0)
-    made.go(0.05, seed=17)
+    made.go(0.02, seed=17)
     made.show()
     assert not made.failed
     assert [tally.result for tally in made.tallies.values()] == ["ok", "ok"], said.getvalue()
