@@ -68,15 +68,15 @@ observe_format_trace(const struct cycle_record *r, char *out, size_t size)
         elapsed_ns == 0 ? 0 : (unsigned)(cycle.cpu_ns * 100 / (elapsed_ns * processors));
     struct trace_times t;
     fill_times(&t, r, processors);
-    int n =
-        snprintf(out, size,
-                 "gc %u @%llu.%03llus %u%%: %s+%s+%s ms clock, %s+%s/%s/%s+%s ms cpu, "
-                 "%llu->%llu->%llu MB, %llu MB goal, %llu MB stacks, %llu MB globals, %u P%s\n",
-                 r->pause.cycle, (unsigned long long)(since_ms / 1000),
-                 (unsigned long long)(since_ms % 1000), percent, t.stop, t.mark, t.end, t.stop_cpu,
-                 t.assist_cpu, t.background_cpu, t.idle_cpu, t.end_cpu, mb(r->live_before_b), mb(r->live_after_b),
-                 mb(r->marked_b), mb(r->goal_b), mb(cycle.roots.stacks), mb(cycle.roots.data),
-                 processors, r->pause.trigger == SH_TRIGGER_FORCED ? " (forced)" : "");
+    int n = snprintf(out, size,
+                     "gc %u @%llu.%03llus %u%%: %s+%s+%s ms clock, %s+%s/%s/%s+%s ms cpu, "
+                     "%llu->%llu->%llu MB, %llu MB goal, %llu MB stacks, %llu MB globals, %u P%s\n",
+                     r->pause.cycle, (unsigned long long)(since_ms / 1000),
+                     (unsigned long long)(since_ms % 1000), percent, t.stop, t.mark, t.end,
+                     t.stop_cpu, t.assist_cpu, t.background_cpu, t.idle_cpu, t.end_cpu,
+                     mb(r->live_before_b), mb(r->live_after_b), mb(r->marked_b), mb(r->goal_b),
+                     mb(cycle.roots.stacks), mb(cycle.roots.data), processors,
+                     r->pause.trigger == SH_TRIGGER_FORCED ? " (forced)" : "");
     return n < 0 ? 0 : size_min((size_t)n, size - 1);
 }
 
