@@ -29,7 +29,7 @@ def test_list_is_complete_and_explained() -> None:
     packages = {p.name: p for p in deps.load()}
     for name in ("gcc clang lld binutils make python3 python3-numpy python3-scipy python3-rich"
                  " python3-jinja2 python3-jsonschema python3-pytest mypy libcmocka-dev valgrind"
-                 " gdb hyperfine gnuplot-nox linux-perf clang-format clang-tidy").split():
+                 " gdb hyperfine gnuplot-nox linux-perf clang-format clang-tidy spin").split():
         assert packages[name].why
         assert set(packages[name].targets) <= {"bench", "peers", "test", "lint"}
     assert packages["python3-numpy"].required and not packages["clang"].required
