@@ -16,6 +16,7 @@
 #define MARK_PIECE_B ((size_t)64 << 10) /* scanned between two looks at the rest of the world */
 #define PROCESSORS_A_WORKER 4
 #define IDLE_WAIT_NS 1000000000u
+#define SWEEP_DELAY_NS 2000000u /* after the end of marking */
 #define SCAVENGE_PIECE_B ((size_t)64 << 10)
 #define SCAVENGE_PERCENT 1
 
@@ -49,15 +50,21 @@ mark(void)
     }
 }
 
-/* As a running thread, so that no stop finds a span half swept. */
-static void
+/* As a running thread, so that no stop finds a span half swept. Not at once: a thread that needs a
+   slot sweeps a span and has it, empty or not, which is cheaper than making a new one of its pages.
+   Returns how long to wait. */
+static uint64_t
 sweep(struct thread *t)
 {
     if (!sweep_is_pending())
-        return;
+        return IDLE_WAIT_NS;
+    uint64_t age_ns = os_now_ns() - atomic_load(&cycle.last_end_ns);
+    if (age_ns < SWEEP_DELAY_NS)
+        return SWEEP_DELAY_NS - age_ns;
     world_leave_safe(t);
     sweep_all(&t->cache);
     world_enter_safe(t, 0);
+    return IDLE_WAIT_NS;
 }
 
 /* Gives one piece of memory back if there is too much. Returns how long to wait before the next
@@ -87,10 +94,11 @@ serve(struct thread *t, bool first)
         uint32_t bell = atomic_load(&background.bell);
         mark();
         if (first) {
-            sweep(t);
+            wait_ns = sweep(t);
             if (cycle_is_due())
                 cycle_begin(SH_TRIGGER_TIME);
-            wait_ns = scavenge(t);
+            if (wait_ns == IDLE_WAIT_NS)
+                wait_ns = scavenge(t);
         }
         if (!cycle_is_marking())
             os_futex_wait(&background.bell, bell, wait_ns);

@@ -65,7 +65,7 @@ sweep_end(void)
 }
 
 bool
-hook_sweep_span(struct cache *c, struct span *s)
+hook_sweep_span(struct cache *c, struct span *s, enum sweep_empty what)
 {
     uint32_t generation = atomic_load(&heap_sweepgen), marked_but_freed = 0;
     sh_invariant(atomic_load(&s->sweepgen) == generation - 1);
@@ -80,7 +80,7 @@ hook_sweep_span(struct cache *c, struct span *s)
     if (marked_but_freed > 0)
         atomic_fetch_sub(&heap_live_b, marked_but_freed * s->elem_b);
     atomic_store_explicit(&s->sweepgen, generation, memory_order_release);
-    bool empty = s->alloc_count == 0;
+    bool empty = s->alloc_count == 0 && what == EMPTY_FREE;
     atomic_fetch_add(&sweep.swept_pages, s->npages);
     if (empty)
         pageheap_free_span(s);
@@ -97,7 +97,7 @@ sweep_one(struct cache *c, unsigned row, size_t *pages)
     if (s == NULL)
         return false;
     size_t npages = s->npages;
-    if (hook_sweep_span(c, s))
+    if (hook_sweep_span(c, s, EMPTY_FREE))
         *pages += npages;
     else
         central_file_swept(s);

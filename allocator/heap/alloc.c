@@ -20,14 +20,10 @@ static const uint64_t zero_object[2] __attribute__((aligned(16)));
 
 /* A slot is a multiple of 8 bytes. The empty asm keeps the loop from becoming a call of memset. */
 static inline void
-zero_slot(uintptr_t p, size_t size)
+zero_slot_inline(uintptr_t p, size_t size)
 {
     typedef uint64_t pair __attribute__((vector_size(16), aligned(8), may_alias));
     typedef uint64_t word __attribute__((may_alias));
-    if (size > INLINE_ZERO_MAX_B) {
-        memset((void *)p, 0, size);
-        return;
-    }
     size_t at = 0;
     for (; at + 16 <= size; at += 16) {
         *(pair *)(p + at) = (pair){0, 0};
@@ -35,6 +31,15 @@ zero_slot(uintptr_t p, size_t size)
     }
     if (at < size)
         *(word *)(p + at) = 0;
+}
+
+static inline void
+zero_slot(uintptr_t p, size_t size)
+{
+    if (size > INLINE_ZERO_MAX_B)
+        memset((void *)p, 0, size);
+    else
+        zero_slot_inline(p, size);
 }
 
 /* The next free slot of a row, zeroed, published. 0: no memory. Depth is held. */
@@ -166,6 +171,62 @@ alloc_inline(size_t size, enum span_kind kind, const struct sh_type *type)
     return likely(p != 0) ? (void *)p : alloc_retry(c, size, kind, type);
 }
 
+/* ---- The fast path ---- */
+
+static __attribute__((noinline)) void *
+stop_and_return(struct cache *c, void *p)
+{
+    hook_stop_here(c);
+    return p;
+}
+
+/* A power of two of at most 64 words, more than half filled by one element. */
+static inline bool
+is_plain(const struct sh_type *type, size_t slot_b)
+{
+    return (slot_b & (slot_b - 1)) == 0 && 2 * type->size > slot_b;
+}
+
+/*
+ * What nearly every call comes to, read straight down: a small object, and a free slot at hand.
+ * NULL: it is not so, and nothing has happened. Calls nothing on the way, so that no register need
+ * be saved.
+ */
+static inline __attribute__((always_inline)) void *
+alloc_fast(size_t size, enum span_kind kind, const struct sh_type *type)
+{
+    struct cache *c = cache_self;
+    size_t least = kind == KIND_NOSCAN ? TINY_MAX_B : 1;
+    if (unlikely(c == NULL || size - least > INLINE_ZERO_MAX_B - least))
+        return NULL;
+    cache_enter(c);
+    struct span *s = c->spans[span_row(class_of_eighth[(size + 7) >> 3], kind)];
+    uint64_t free = s->alloc_cache;
+    if (unlikely(free == 0 || (type != NULL && !is_plain(type, s->elem_b)))) {
+        cache_leave(c);
+        return NULL;
+    }
+    uint32_t index = s->cache_base + (uint32_t)__builtin_ctzll(free);
+    s->alloc_cache = free & (free - 1);
+    s->alloc_count++;
+    uintptr_t p = span_slot(s, index);
+    if (s->needzero)
+        zero_slot_inline(p, s->elem_b);
+    if (type != NULL)
+        span_set_one(s, index, type->pointer_mask[0]);
+    atomic_store_explicit(&s->free_index, index + 1, memory_order_release);
+    publish();
+    signal_fence();
+    uint32_t depth = atomic_load_explicit(&c->depth, memory_order_relaxed) - 1;
+    atomic_store_explicit(&c->depth, depth, memory_order_relaxed);
+    signal_fence();
+    if (unlikely(atomic_load_explicit(&c->stop_pending, memory_order_relaxed)) && depth == 0)
+        return stop_and_return(c, (void *)p);
+    return (void *)p;
+}
+
+/* ---- Entries ---- */
+
 void *
 alloc_object(size_t size, enum span_kind kind, const struct sh_type *type)
 {
@@ -213,19 +274,24 @@ alloc_array_b(const struct sh_type *type, size_t count)
 void *
 sh_alloc(size_t size)
 {
-    return alloc_or_die(size, KIND_UNTYPED, NULL);
+    void *p = alloc_fast(size, KIND_UNTYPED, NULL);
+    return likely(p != NULL) ? p : alloc_or_die(size, KIND_UNTYPED, NULL);
 }
 
 void *
 sh_alloc_noscan(size_t size)
 {
-    return alloc_or_die(size, KIND_NOSCAN, NULL);
+    void *p = alloc_fast(size, KIND_NOSCAN, NULL);
+    return likely(p != NULL) ? p : alloc_or_die(size, KIND_NOSCAN, NULL);
 }
 
 void *
 sh_alloc_typed(const struct sh_type *type)
 {
-    return sh_alloc_array(type, 1);
+    void *p = type->pointer_mask == NULL || type->size % WORD_B != 0
+                  ? NULL
+                  : alloc_fast(type->size, KIND_TYPED, type);
+    return likely(p != NULL) ? p : sh_alloc_array(type, 1);
 }
 
 void *

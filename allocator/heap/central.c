@@ -73,6 +73,8 @@ enter_cache(struct cache *c, struct span *s)
 static struct span *
 pop(struct central *central, struct span_list *list, bool unswept)
 {
+    if (atomic_load_explicit(&list->first, memory_order_relaxed) == NULL)
+        return NULL; /* an old answer does no harm: then another span is found, or made */
     lock_take(&central->lock);
     struct span *s = span_list_pop(list);
     if (s != NULL && unswept) {
@@ -115,8 +117,7 @@ take_by_sweeping(struct cache *c, struct central *central)
             s = pop(central, &central->full[unswept], true);
         if (s == NULL)
             return NULL;
-        if (hook_sweep_span(c, s))
-            continue; /* was empty: its pages are free for any class */
+        hook_sweep_span(c, s, EMPTY_KEEP); /* an empty one is as good as a new one, and cheaper */
         if (has_free_slot(s)) {
             s->cached = 1;
             return s;
@@ -196,10 +197,6 @@ central_take_unswept(unsigned row)
 {
     struct central *central = &centrals[row];
     unsigned unswept = 1 - swept_side();
-    /* Read without the lock: lists only become unswept while the world is stopped. */
-    if (atomic_load_explicit(&central->partial[unswept].first, memory_order_relaxed) == NULL &&
-        atomic_load_explicit(&central->full[unswept].first, memory_order_relaxed) == NULL)
-        return NULL;
     struct span *s = pop(central, &central->partial[unswept], true);
     return s != NULL ? s : pop(central, &central->full[unswept], true);
 }

@@ -120,7 +120,11 @@ move_object(void *p, size_t old_size, size_t new_size, enum span_kind kind,
             const struct sh_type *type)
 {
     void *fresh = alloc_or_die(new_size, kind, type);
-    memcpy(fresh, p, size_min(old_size, new_size));
+    size_t copied = size_min(old_size, new_size);
+    if (kind_is_scannable(kind))
+        sh_memmove(fresh, p, copied); /* a marker may see it already: pointers are copied whole */
+    else
+        memcpy(fresh, p, copied);
     sh_free(p);
     return fresh;
 }

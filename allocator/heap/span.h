@@ -185,6 +185,21 @@ uint32_t span_count_marked(const struct span *s);
 /** Remembers where the pointers of a typed object are. */
 void span_set_type(struct span *s, uint32_t index, const struct sh_type *type);
 
+/** The same for one element that fills its slot (or leaves less than itself) in a span whose slots
+ * are powers of two up to 512 bytes: one word of the bitmap, nothing to repeat. */
+static inline void
+span_set_one(struct span *s, uint32_t index, uint64_t mask)
+{
+    unsigned words = (unsigned)(s->elem_b / WORD_B);
+    size_t offset = (size_t)index * words;
+    _Atomic uint64_t *word = (_Atomic uint64_t *)&s->layout.pointer_bits[offset / 64];
+    uint64_t all = words == 64 ? ~UINT64_C(0) : (UINT64_C(1) << words) - 1;
+    uint64_t old = atomic_load_explicit(word, memory_order_relaxed), shift = offset % 64;
+    uint64_t fresh = (old & ~(all << shift)) | (mask & all) << shift;
+    if (fresh != old) /* often it is not: the slot held the same type before */
+        atomic_store_explicit(word, fresh, memory_order_relaxed);
+}
+
 /** Sets the mark bit; true if it was clear. Any number of threads at once. */
 static inline bool
 span_mark(struct span *s, uint32_t index)

@@ -159,9 +159,10 @@ SH_API void *sh_object_base(const void *p);
  */
 /*
  * Pointers into heap objects are stored with these, so that marking can run beside the program.
- * Plain stores are enough for locals, globals, thread-local variables, and for an object that this
- * thread has just allocated and not yet shown to anyone. Slots are aligned to 8 bytes. Each pointer
- * argument is the address of such a slot, whatever its type ("struct node **" converts by itself).
+ * Plain stores are enough for locals, globals, thread-local variables, and to fill an object that
+ * this thread has just allocated and not yet shown to anyone: the first store into each slot. Slots
+ * are aligned to 8 bytes. Each pointer argument is the address of such a slot, whatever its type
+ * ("struct node **" converts by itself).
  */
 
 /** *slot = value. Costs one predictable branch while no collection marks. */

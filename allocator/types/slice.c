@@ -65,8 +65,8 @@ grow(const struct sh_type *element, struct sh_slice s, size_t need)
 {
     size_t cap = sh_slice_grow_cap(element->size, s.cap, need);
     struct sh_slice bigger = {sh_alloc_array(element, cap), s.len, cap};
-    if (s.len > 0)
-        memcpy(bigger.data, s.data, s.len * element->size); /* new: nobody else sees it yet */
+    if (s.len > 0) /* new, but a marker may see it already: pointers are copied whole */
+        copy_elements(element, bigger.data, s.data, s.len);
     return bigger;
 }
 
