@@ -85,7 +85,10 @@ def judge(lines: Sequence[Line], peers: Peers) -> dict[str, Any]:
     """peers.json: first a row for every goal, then one for everything else that was compared."""
     measured = Measured(lines)
     works = {w.id: w for w in peers.works}
-    rows = [_goal_row(measured, works[goal.work], goal) for goal in peers.goals]
+    place = {(w.id, metric): (number, w.metrics.index(metric))
+             for number, w in enumerate(peers.works) for metric in w.metrics}
+    goals = sorted(peers.goals, key=lambda goal: place[goal.work, goal.metric])
+    rows = [_goal_row(measured, works[goal.work], goal) for goal in goals]
     there = {(r["id"].split("/")[0], r["metric"], r["peer_name"]) for r in rows}
     for work in peers.works:
         for metric in work.metrics:

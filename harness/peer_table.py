@@ -37,10 +37,12 @@ def print_all(document: Mapping[str, Any], lines: Sequence[dict[str, Any]], cons
 
         goals = [r for r in document["rows"] if r["goal"] is not None]
         if goals:
-            console.print(_terminal(_GOAL_HEAD, [_goal_cells(r) for r in goals], style, signs))
+            console.print(_terminal(_GOAL_HEAD, [_goal_cells(r) for r in goals], style, signs, 1))
         head, body = _overview(document["rows"], _order(lines), telling=True)
         if body:
-            console.print(_terminal(head, body, style, signs))
+            say("")
+            console.print(_terminal(head, body, style, signs, 0))
+        say("")
         say(_count(goals))
         for note in _notes(document, lines):
             say(f"note: {note}", "yellow")
@@ -65,8 +67,9 @@ def _wide(console: Console) -> Iterator[None]:
 
 
 def _terminal(head: Sequence[str], body: Sequence[Sequence[str]], style: box.Box | None,
-              signs: Mapping[int, str]) -> Table:
-    table = Table(box=style, pad_edge=False, padding=(0, 1, 0, 0))
+              signs: Mapping[int, str], gap: int) -> Table:
+    table = Table(box=style, show_edge=False, pad_edge=False,
+                  padding=(0, gap if style else 1, 0, 0))
     for index, name in enumerate(head):
         table.add_column(name.replace("-", "-\n").translate(signs), no_wrap=True,
                          justify="left" if index < 2 else "right")
@@ -96,9 +99,10 @@ def _figure(value: float | None, metric: str) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return "–"
-    if abs(value) < 0.01:
-        return f"{value:.2g}"
-    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+    for limit, digits in ((0.1, 3), (10.0, 2), (100.0, 1)):
+        if 0.01 <= abs(value) < limit:
+            return f"{value:.{digits}f}"
+    return f"{value:.2g}" if abs(value) < 0.01 else f"{value:.0f}"
 
 
 def _order(lines: Sequence[dict[str, Any]]) -> list[str]:
