@@ -95,6 +95,8 @@ def judge(lines: Sequence[Line], peers: Peers) -> dict[str, Any]:
             for peer in work.peers_of(measured.quick):
                 if peer != OURS and (work.id, metric, peer) not in there:
                     rows.append(_plain_row(measured, work, metric, peer))
+            if (work.id, metric) not in {(r["id"].split("/")[0], r["metric"]) for r in rows}:
+                rows.append(_own_row(measured, work, metric))
     return document(TARGET, measured.run, rows)
 
 
@@ -187,6 +189,17 @@ def _plain_row(measured: Measured, work: Work, metric: str, peer: str) -> dict[s
                          "reason": _missing(measured, work, peer, metric, metric, found)}
     notes = [found.reason, _stolen(measured, work.id, dict.fromkeys((OURS, peer)))]
     return result | {"reason": "; ".join(n for n in notes if n) or None}
+
+
+def _own_row(measured: Measured, work: Work, metric: str) -> dict[str, Any]:
+    """A figure with nothing beside it."""
+    found = stats.median_interval(list(measured.values(work.id, OURS, metric).values()))
+    result = row(f"{work.id}/{metric}/value", metric, value=found.value, low=found.low,
+                 high=found.high, n=found.n)
+    if found.value is None:
+        return result | {"met": False, "verdict": UNMEASURED,
+                         "reason": f"{OURS}: {measured.why_not(work, OURS, metric)}"}
+    return result | {"reason": _stolen(measured, work.id, {OURS: None})}
 
 
 def _stolen(measured: Measured, work: str, peers: Mapping[str, None]) -> str | None:

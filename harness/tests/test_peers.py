@@ -376,6 +376,17 @@ def test_figure_that_a_program_does_not_have_has_its_reason(project: Project, qu
     assert (row["met"], row["reason"]) == (False, "go: it never stopped")
 
 
+def test_figure_with_nothing_beside_it_is_a_row_too(project: Project, quiet: Live) -> None:
+    works = project.allocator / "bench" / "works.toml"
+    works.write_text(works.read_text() + '[[work]]\nid = "alone"\nprogram = "trees"\n'
+                     'title = "alone"\nmetrics = ["work_s", "cpu_s"]\nargs = []\n'
+                     'peers = ["spanheap"]\n')
+    rows = goal_rows(project, measure(project, quiet))
+    own = rows["alone/work_s/value"]
+    assert (own["value"], own["n"], own["goal"], own["met"]) == (1.0, 3, None, None)
+    assert rows["alone/cpu_s/value"]["reason"] == "spanheap: not in the program's record"
+
+
 def test_stolen_time_is_flagged_and_kept(project: Project, quiet: Live) -> None:
     lines = store.read(measure(project, quiet))
     for line in lines:
