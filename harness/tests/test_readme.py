@@ -76,7 +76,7 @@ def test_the_program_works_with_the_installed_library(copy: Path) -> None:
 
 def test_every_environment_variable_is_documented() -> None:
     project: Project = here()
-    table = (project.allocator / "collector" / "init.c").read_text()
+    table = (project.allocator / "collector" / "settings.c").read_text()
     documented = (project.allocator / "README.md").read_text()
     names = set(re.findall(r'\{"(SH_[A-Z_]+)"', table))
     assert names
