@@ -54,24 +54,6 @@ barrier_now(void)
     return (enum barrier_kind)atomic_load_explicit(&barrier_enabled, memory_order_relaxed);
 }
 
-static void
-hand_over(struct workbuf **buffer)
-{
-    if (*buffer != NULL)
-        workbuf_put(*buffer);
-    *buffer = NULL;
-}
-
-static void
-append(struct workbuf **buffer, enum work_kind kind, uintptr_t word)
-{
-    if (*buffer == NULL)
-        *buffer = workbuf_take_empty(kind);
-    (*buffer)->words[(*buffer)->n++] = word;
-    if ((*buffer)->n >= workbuf_limit)
-        hand_over(buffer);
-}
-
 void
 barrier_record(struct thread *t, uintptr_t value)
 {
@@ -80,7 +62,7 @@ barrier_record(struct thread *t, uintptr_t value)
         return;
     uint32_t index = span_index(s, value);
     if (index < s->nelems && !span_is_marked(s, index))
-        append(&t->recorded, WORK_WORDS, value);
+        workbuf_append(&t->recorded, WORK_WORDS, value);
 }
 
 /* The one of the two values that the barrier is about. */
@@ -94,8 +76,8 @@ record_store(struct thread *t, enum barrier_kind kind, uintptr_t old, uintptr_t 
 void
 barrier_flush(struct thread *t)
 {
-    hand_over(&t->recorded);
-    hand_over(&t->freed);
+    workbuf_close(&t->recorded);
+    workbuf_close(&t->freed);
 }
 
 void
@@ -112,7 +94,7 @@ void
 hook_mark_freed(struct span *s, uint32_t index)
 {
     if (span_mark(s, index) && kind_is_scannable(s->kind))
-        append(&thread_self()->freed, WORK_GREY, span_slot(s, index));
+        workbuf_append(&thread_self()->freed, WORK_GREY, span_slot(s, index));
 }
 
 /* ---- Stores ---- */

@@ -95,7 +95,7 @@ static void
 read_roots(struct sh_pause *pause, enum root_set set)
 {
     uint64_t start_ns = os_now_ns();
-    cycle.roots = roots_read(set, workbuf_put);
+    cycle.roots = roots_read(set);
     pause->roots_ns += os_now_ns() - start_ns;
     pause->root_b = cycle.roots.stacks + cycle.roots.data;
 }

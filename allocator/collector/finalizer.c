@@ -86,37 +86,23 @@ enqueue(struct special *p)
 
 /* ---- Collection ---- */
 
-static void
-put_word(struct workbuf **b, enum work_kind kind, uintptr_t word, root_buffer_function full)
-{
-    if (*b == NULL)
-        *b = workbuf_take_empty(kind);
-    (*b)->words[(*b)->n++] = word;
-    if ((*b)->n == WORKBUF_WORDS) {
-        full(*b);
-        *b = NULL;
-    }
-}
-
 size_t
-finalizer_read_roots(root_buffer_function full)
+finalizer_read_roots(void)
 {
     struct workbuf *words = NULL, *scans = NULL;
     size_t n = 0;
     for (const struct special *p = specials.all; p != NULL; p = p->all_next, n++) {
-        put_word(&words, WORK_WORDS, (uintptr_t)p->arg, full);
-        put_word(&words, WORK_WORDS, (uintptr_t)p->weak, full);
+        workbuf_append(&words, WORK_WORDS, (uintptr_t)p->arg);
+        workbuf_append(&words, WORK_WORDS, (uintptr_t)p->weak);
         if (p->kind == SPECIAL_FINALIZER)
-            put_word(&scans, WORK_SCAN, p->object, full);
+            workbuf_append(&scans, WORK_SCAN, p->object);
     }
     for (const struct special *p = specials.queue; p != NULL; p = p->next, n++) {
-        put_word(&words, WORK_WORDS, p->object, full);
-        put_word(&words, WORK_WORDS, (uintptr_t)p->arg, full);
+        workbuf_append(&words, WORK_WORDS, p->object);
+        workbuf_append(&words, WORK_WORDS, (uintptr_t)p->arg);
     }
-    if (words != NULL)
-        full(words);
-    if (scans != NULL)
-        full(scans);
+    workbuf_close(&words);
+    workbuf_close(&scans);
     return n * sizeof(struct special);
 }
 

@@ -13,7 +13,6 @@
 #ifndef SPANHEAP_FINALIZER_H
 #define SPANHEAP_FINALIZER_H
 
-#include "collector/roots.h"
 #include "heap/cache.h"
 
 /**
@@ -21,7 +20,7 @@
  * memory, queued objects), and, to be scanned though not marked, the objects with finalizers.
  * Returns the bytes read.
  */
-size_t finalizer_read_roots(root_buffer_function full);
+size_t finalizer_read_roots(void);
 /** Looks after the dead objects of a span that is about to be swept. */
 void finalizer_sweep(struct span *s);
 /** Around fork. */

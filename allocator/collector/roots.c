@@ -53,20 +53,7 @@ roots_init(void)
 /* Buffers that are being filled, one of each kind. */
 struct sink {
     struct workbuf *frames, *variables;
-    root_buffer_function full;
 };
-
-static void
-add_word(struct workbuf **buffer, enum work_kind kind, uintptr_t word, root_buffer_function full)
-{
-    if (*buffer == NULL)
-        *buffer = workbuf_take_empty(kind);
-    (*buffer)->words[(*buffer)->n++] = word;
-    if ((*buffer)->n == WORKBUF_WORDS) {
-        full(*buffer);
-        *buffer = NULL;
-    }
-}
 
 /*
  * The words in [start, end) that may point into the heap. Each will mark the object that contains
@@ -84,7 +71,7 @@ read_words(struct sink *sink, uintptr_t start, uintptr_t end, enum work_kind kin
     for (uintptr_t at = round_up(start, WORD_B); at + WORD_B <= end; at += WORD_B) {
         uintptr_t word = *(const volatile uintptr_t *)at;
         if (unlikely(word - base <= used_b)) /* one past the last byte is let through */
-            add_word(buffer, kind, word, sink->full);
+            workbuf_append(buffer, kind, word);
     }
     return end - start;
 }
@@ -217,10 +204,10 @@ read_thread(struct sink *sink, const struct thread *t, enum root_set set)
 }
 
 struct root_bytes
-roots_read(enum root_set set, root_buffer_function full)
+roots_read(enum root_set set)
 {
     struct root_bytes n = {0, 0};
-    struct sink s = {.full = full}, *sink = &s;
+    struct sink s = {NULL, NULL}, *sink = &s;
     for (struct thread *t = world.threads; t != NULL; t = t->next) {
         if (t->internal || (fault(FAULT_THREAD_MISSED) && t == world.threads))
             continue;
@@ -232,11 +219,9 @@ roots_read(enum root_set set, root_buffer_function full)
         n.data += read_variables(sink, segments.data[i].start, segments.data[i].end);
     for (struct registered *r = roots.registered; r != NULL; r = r->next)
         n.data += read_variables(sink, r->range.start, r->range.end);
-    n.data += finalizer_read_roots(full);
-    if (s.frames != NULL)
-        full(s.frames);
-    if (s.variables != NULL)
-        full(s.variables);
+    n.data += finalizer_read_roots();
+    workbuf_close(&s.frames);
+    workbuf_close(&s.variables);
     return n;
 }
 

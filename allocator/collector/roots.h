@@ -15,9 +15,6 @@ struct root_bytes {
     size_t data;   /* data segments, thread-local storage, registered ranges */
 };
 
-/* Takes over a buffer with words (WORK_WORDS, WORK_FRAMES); it may be the last and not full. */
-typedef void (*root_buffer_function)(struct workbuf *b);
-
 void roots_init(void);
 enum root_set {
     ROOTS_ALL,
@@ -25,8 +22,9 @@ enum root_set {
                    */
 };
 
-/** Reads the roots. The world is stopped, and segments.h's table is up to date. */
-struct root_bytes roots_read(enum root_set set, root_buffer_function full);
+/** Reads the roots, and hands their words to the markers. The world is stopped, and segments.h's
+ * table is up to date. */
+struct root_bytes roots_read(enum root_set set);
 /** Registered ranges together, bytes. */
 size_t roots_registered_b(void);
 

@@ -49,6 +49,24 @@ workbuf_put(struct workbuf *b)
     lock_drop(&bufs.lock);
 }
 
+void
+workbuf_close(struct workbuf **open)
+{
+    if (*open != NULL)
+        workbuf_put(*open);
+    *open = NULL;
+}
+
+void
+workbuf_append(struct workbuf **open, enum work_kind kind, uintptr_t word)
+{
+    if (*open == NULL)
+        *open = workbuf_take_empty(kind);
+    (*open)->words[(*open)->n++] = word;
+    if ((*open)->n >= workbuf_limit)
+        workbuf_close(open);
+}
+
 struct workbuf *
 workbuf_take_full(void)
 {

@@ -34,6 +34,11 @@ struct workqueue {
 struct workbuf *workbuf_take_empty(enum work_kind kind);
 /** Hands a buffer to the markers, or to the empty ones if it holds nothing. */
 void workbuf_put(struct workbuf *b);
+/** Adds a word to the caller's open buffer (NULL: a new one of the kind), and hands it over when it
+ * is full. */
+void workbuf_append(struct workbuf **open, enum work_kind kind, uintptr_t word);
+/** Hands the open buffer over, if there is one. */
+void workbuf_close(struct workbuf **open);
 /** A buffer with work, or NULL. */
 struct workbuf *workbuf_take_full(void);
 /** Whether the global list holds work. No lock: an old answer is possible. */
