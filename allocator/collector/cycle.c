@@ -19,6 +19,9 @@
    make another round. More with each round, so that there is an end. */
 #define END_WORK_B ((uint64_t)64 << 10)
 
+/* Scanned by the thread that begins a collection because the heap is full. */
+#define FIRST_PIECE_B ((uint64_t)64 << 10)
+
 struct cycle cycle SH_STATE = {.barrier = BARRIER_DELETION};
 
 static _Atomic(sh_oom_hook) oom_hook SH_STATE;
@@ -446,13 +449,32 @@ cycle_is_due(void)
     return os_now_ns() - atomic_load(&cycle.last_end_ns) >= cycle.period_ns;
 }
 
+/* A small heap is marked before the workers have woken: then what is allocated meanwhile would only
+   be born black for nothing. */
+static void
+mark_first_piece(void *arg)
+{
+    (void)arg;
+    assist_add_credit(markers_work(MARKER_ASSIST, FIRST_PIECE_B));
+    if (cycle_is_marking() && markers_idle())
+        cycle_try_end();
+}
+
+static void
+begin_by_heap(void)
+{
+    cycle_begin(SH_TRIGGER_HEAP);
+    if (cycle_is_marking())
+        world_safe_call(mark_first_piece, NULL);
+}
+
 void
 hook_allocation_point(struct cache *c, size_t size)
 {
     if (unlikely(cycle_is_marking()))
         assist_pay(c);
     else if (unlikely(atomic_load(&heap_live_b) + size >= atomic_load(&cycle.trigger_b)))
-        cycle_begin(SH_TRIGGER_HEAP);
+        begin_by_heap();
     else if (unlikely(cycle_is_due()))
         cycle_begin(SH_TRIGGER_TIME);
     else if (unlikely(sweep_is_pending()))
