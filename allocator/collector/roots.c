@@ -32,7 +32,6 @@ struct registered {
 
 static struct {
     struct registered *registered; /* guarded by world.cycle_lock, under which roots are read */
-    size_t registered_b;
     size_t keys_offset; /* of the key blocks' table in a thread's descriptor; 0: unknown */
 } roots SH_STATE;
 
@@ -249,7 +248,6 @@ sh_roots_add(const void *start, size_t size)
                    start, size, (void *)other->range.start);
     r->next = roots.registered;
     roots.registered = r;
-    roots.registered_b += size;
     lock_drop(&world.cycle_lock);
 }
 
@@ -262,17 +260,9 @@ sh_roots_remove(const void *start)
     while (*link != NULL && (*link)->range.start != (uintptr_t)start)
         link = &(*link)->next;
     struct registered *r = *link;
-    if (r != NULL) {
+    if (r != NULL)
         *link = r->next;
-        roots.registered_b -= r->range.end - r->range.start;
-    }
     lock_drop(&world.cycle_lock);
     sh_require(r != NULL, "sh_roots_remove: no range begins at %p", start);
     meta_free(r, sizeof *r);
-}
-
-size_t
-roots_registered_b(void)
-{
-    return roots.registered_b;
 }

@@ -25,7 +25,5 @@ enum root_set {
 /** Reads the roots, and hands their words to the markers. The world is stopped, and segments.h's
  * table is up to date. */
 struct root_bytes roots_read(enum root_set set);
-/** Registered ranges together, bytes. */
-size_t roots_registered_b(void);
 
 #endif
