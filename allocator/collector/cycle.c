@@ -19,6 +19,10 @@
    make another round. More with each round, so that there is an end. */
 #define END_WORK_B ((uint64_t)64 << 10)
 
+/* A heap that is full and can be scanned so soon is marked in the stop that begins the collection:
+   it takes less than a second stop would. */
+#define STOP_WORK_B ((uint64_t)16 << 10)
+
 /* Scanned by the thread that begins a collection because the heap is full. */
 #define FIRST_PIECE_B ((uint64_t)64 << 10)
 
@@ -110,7 +114,11 @@ begin_marking(struct sh_pause *pause)
     struct cycle_record *r = &cycle.now;
     *r = (struct cycle_record){.start_ns = pause->start_ns, .pause = *pause};
     cycle.tries = 0;
+    cycle.small = pause->trigger == SH_TRIGGER_HEAP && !stress_is_on() &&
+                  cycle.barrier == BARRIER_DELETION && markers_figures().scanned_b <= STOP_WORK_B;
     run_start_functions();
+    for (struct thread *t = world.threads; t != NULL; t = t->next)
+        cache_tell(&t->cache);
     r->live_before_b = atomic_load(&heap_live_b);
     r->goal_b = atomic_load(&cycle.goal_b);
     atomic_store(&heap_marking, 1);
@@ -284,6 +292,7 @@ struct request {
     enum sh_gc_trigger trigger;
     uint32_t seen_cycles; /* when the wish arose */
     struct sh_pause pause;
+    bool ended; /* in the stop that began it */
 };
 
 static void
@@ -301,14 +310,35 @@ mark_in_stop(void)
     r->mark_ns = os_now_ns() - start_ns + r->pause.roots_ns;
 }
 
+/* Whether nothing is left for after the stop. */
+static bool
+mark_small_heap(void)
+{
+    struct marker m = {0};
+    uint64_t start_ns = os_now_ns();
+    bool done = mark_drain(&m, STOP_WORK_B);
+    mark_flush(&m);
+    markers_add(&m);
+    cycle.now.mark_ns = os_now_ns() - start_ns + cycle.now.pause.roots_ns;
+    return done && markers_close();
+}
+
+/* Whether it is all done in this stop. */
+static bool
+mark_stopped(void)
+{
+    if (cycle.mode == MODE_CONCURRENT)
+        return cycle.small && mark_small_heap();
+    mark_in_stop();
+    return true;
+}
+
 static void
 stop_to_begin(void *arg)
 {
     struct request *q = arg;
     struct sh_pause *pause = &q->pause;
-    bool stw = cycle.mode == MODE_STW;
-    *pause = (struct sh_pause){.cause = stw ? SH_STOP_MARK : SH_STOP_MARK_START,
-                               .trigger = (uint16_t)q->trigger,
+    *pause = (struct sh_pause){.trigger = (uint16_t)q->trigger,
                                .cycle = atomic_load(&cycle.cycles) + 1,
                                .start_ns = os_now_ns()};
     world_stop();
@@ -316,8 +346,9 @@ stop_to_begin(void *arg)
     begin_marking(pause);
     struct cycle_record *r = &cycle.now;
     r->pause.roots_ns = pause->roots_ns;
-    if (stw) {
-        mark_in_stop();
+    q->ended = mark_stopped();
+    pause->cause = q->ended ? SH_STOP_MARK : SH_STOP_MARK_START;
+    if (q->ended) {
         end_marking();
         note_end(pause);
         r->stop_ns = pause->signal_ns;
@@ -330,7 +361,7 @@ stop_to_begin(void *arg)
     }
     world_start();
     stress_edge();
-    if (fault(FAULT_BARRIER_LATE) && !stw) {
+    if (fault(FAULT_BARRIER_LATE) && !q->ended) {
         struct timespec late = {0, 200000};
         nanosleep(&late, NULL);
         atomic_store(&barrier_enabled, cycle.barrier);
@@ -357,7 +388,7 @@ begin(void *arg)
         background_start();
         sweep_finish(cache_self);
         segments_with_loader_locked(stop_to_begin, q);
-        report_stop(&q->pause, cycle.mode == MODE_STW);
+        report_stop(&q->pause, q->ended);
     }
     lock_drop(&world.cycle_lock);
     if (run)
@@ -468,12 +499,18 @@ begin_by_heap(void)
         world_safe_call(mark_first_piece, NULL);
 }
 
+static uint64_t
+live_b(const struct cache *c)
+{
+    return atomic_load(&heap_live_b) + (uint64_t)c->untold_b;
+}
+
 void
 hook_allocation_point(struct cache *c, size_t size)
 {
     if (unlikely(cycle_is_marking()))
         assist_pay(c);
-    else if (unlikely(atomic_load(&heap_live_b) + size >= atomic_load(&cycle.trigger_b)))
+    else if (unlikely(live_b(c) + size >= atomic_load(&cycle.trigger_b)))
         begin_by_heap();
     else if (unlikely(cycle_is_due()))
         cycle_begin(SH_TRIGGER_TIME);

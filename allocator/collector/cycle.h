@@ -55,6 +55,7 @@ struct cycle {
     struct cycle_record now;
     uint64_t uncharged_b; /* of heap_live_b at its start: free slots in caches */
     uint32_t tries;       /* to end it that found more work */
+    bool small;           /* the last one had little to scan */
 };
 extern struct cycle cycle;
 

@@ -10,11 +10,17 @@
 extern uint64_t stress_delay_max_ns; /* 0: none (SH_STRESS_DELAY) */
 void stress_delay_slow(void);
 
+static inline bool
+stress_is_on(void)
+{
+    return unlikely(stress_delay_max_ns > 0);
+}
+
 /** At a phase edge. May sleep; any thread, in a stop too. */
 static inline void
 stress_edge(void)
 {
-    if (unlikely(stress_delay_max_ns > 0))
+    if (stress_is_on())
         stress_delay_slow();
 }
 

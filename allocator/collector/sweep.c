@@ -7,14 +7,15 @@
 
 #include <sched.h>
 
+#define SWEEP_AT_ONCE 16        /* spans between two looks at anything else: a few microseconds */
 #define RECLAIM_SPANS_MIN 100   /* most spans that one request for pages sweeps, ... */
 #define RECLAIM_SPANS_A_PAGE 16 /* ... and for each page asked for */
 
 static struct {
     _Atomic size_t left; /* spans that are not swept, or being swept */
     _Atomic uint64_t swept_pages;
-    _Atomic uint32_t next_row; /* where the search for pages goes on */
-    _Atomic uint64_t began_ns; /* 0: no events are kept */
+    _Atomic uint32_t next_step; /* where the search for unswept spans goes on */
+    _Atomic uint64_t began_ns;  /* 0: no events are kept */
     bool clobber;
 } sweep SH_STATE;
 
@@ -27,7 +28,7 @@ sweep_set_clobber(bool on)
 void
 sweep_begin(void)
 {
-    atomic_store(&sweep.next_row, 0);
+    atomic_store(&sweep.next_step, 0);
     atomic_store(&sweep.began_ns, events_begin());
     atomic_store(&sweep.swept_pages, 0);
     atomic_store(&sweep.left, pageheap.nspans);
@@ -65,7 +66,7 @@ sweep_end(void)
 }
 
 bool
-hook_sweep_span(struct cache *c, struct span *s, enum sweep_empty what)
+hook_sweep_span(struct cache *c, struct span *s)
 {
     uint32_t generation = atomic_load(&heap_sweepgen), marked_but_freed = 0;
     sh_invariant(atomic_load(&s->sweepgen) == generation - 1);
@@ -80,28 +81,21 @@ hook_sweep_span(struct cache *c, struct span *s, enum sweep_empty what)
     if (marked_but_freed > 0)
         atomic_fetch_sub(&heap_live_b, marked_but_freed * s->elem_b);
     atomic_store_explicit(&s->sweepgen, generation, memory_order_release);
-    bool empty = s->alloc_count == 0 && what == EMPTY_FREE;
-    atomic_fetch_add(&sweep.swept_pages, s->npages);
-    if (empty)
-        pageheap_free_span(s);
-    if (atomic_fetch_sub(&sweep.left, 1) == 1)
-        sweep_end();
-    return empty;
+    c->swept_spans++;
+    c->swept_pages += (uint32_t)s->npages;
+    return s->alloc_count == 0;
 }
 
-/* Sweeps one span of a row. False: none was left. *pages: pages that came free. */
-static bool
-sweep_one(struct cache *c, unsigned row, size_t *pages)
+void
+hook_sweep_settle(struct cache *c)
 {
-    struct span *s = central_take_unswept(row);
-    if (s == NULL)
-        return false;
-    size_t npages = s->npages;
-    if (hook_sweep_span(c, s, EMPTY_FREE))
-        *pages += npages;
-    else
-        central_file_swept(s);
-    return true;
+    uint32_t spans = c->swept_spans;
+    if (spans == 0)
+        return;
+    atomic_fetch_add(&sweep.swept_pages, c->swept_pages);
+    c->swept_spans = c->swept_pages = 0;
+    if (atomic_fetch_sub(&sweep.left, spans) == spans)
+        sweep_end();
 }
 
 /* Large objects come first: they are few and give whole runs of pages. */
@@ -116,40 +110,92 @@ row_at(unsigned step)
 
 #define STEPS (NROWS + TINY_ROW / NCLASSES)
 
+/* Some unswept spans, for this thread to sweep; NULL: there are none. A row that has none will have
+   none until the next cycle. */
+static struct span *
+take_next(const struct cache *c, unsigned *empty_wanted)
+{
+    for (;;) {
+        unsigned step = atomic_load(&sweep.next_step);
+        if (step >= STEPS)
+            return NULL;
+        struct span *s = central_take_unswept(c, row_at(step), SWEEP_AT_ONCE, empty_wanted);
+        if (s != NULL)
+            return s;
+        atomic_compare_exchange_strong(&sweep.next_step, &step, step + 1);
+    }
+}
+
+/* Empty spans that are not kept give their pages back. */
+enum empty_spans { EMPTY_GO, EMPTY_STAY_IF_WANTED };
+struct swept {
+    size_t spans, pages, freed_pages;
+};
+
+/* Sweeps some spans and adds to the figures. False: none was left. */
+static bool
+sweep_some(struct cache *c, enum empty_spans empty, struct swept *figures)
+{
+    unsigned wanted;
+    struct span *s = take_next(c, &wanted), *next, *keep = NULL;
+    if (s == NULL)
+        return false;
+    if (empty == EMPTY_GO)
+        wanted = 0;
+    for (; s != NULL; s = next) {
+        next = s->next;
+        s->next = NULL;
+        figures->spans++;
+        figures->pages += s->npages;
+        bool is_empty = hook_sweep_span(c, s);
+        if (is_empty && wanted == 0) {
+            figures->freed_pages += s->npages;
+            pageheap_free_span(s);
+            continue;
+        }
+        wanted -= is_empty;
+        s->next = keep;
+        keep = s;
+    }
+    central_file_swept(keep);
+    hook_sweep_settle(c);
+    return true;
+}
+
 void
 hook_reclaim_pages(struct cache *c, size_t npages)
 {
-    size_t pages = 0, budget = RECLAIM_SPANS_MIN + RECLAIM_SPANS_A_PAGE * npages;
-    while (sweep_is_pending() && pages < npages) {
-        unsigned step = atomic_load(&sweep.next_row);
-        if (step >= STEPS)
-            return;
-        if (budget-- == 0 || atomic_load(&c->stop_pending))
-            return;
-        if (!sweep_one(c, row_at(step), &pages))
-            atomic_compare_exchange_strong(&sweep.next_row, &step, step + 1);
+    struct swept done = {0};
+    size_t budget = RECLAIM_SPANS_MIN + RECLAIM_SPANS_A_PAGE * npages;
+    while (sweep_is_pending() && done.freed_pages < npages && done.spans < budget &&
+           !atomic_load(&c->stop_pending) && sweep_some(c, EMPTY_GO, &done)) {
     }
+}
+
+static void
+note_sweep(uint64_t start_ns, const struct swept *done)
+{
+    if (done->spans > 0)
+        events_end(EVENT_SWEEP, start_ns, done->spans, done->freed_pages);
 }
 
 void
 sweep_finish(struct cache *c)
 {
     uint64_t start_ns = events_begin();
-    size_t spans = 0, pages = 0;
-    for (unsigned row = 0; row < NROWS && sweep_is_pending(); row++)
-        while (sweep_one(c, row, &pages))
-            spans++;
-    if (spans > 0)
-        events_end(EVENT_SWEEP, start_ns, spans, pages);
+    struct swept done = {0};
+    while (sweep_some(c, EMPTY_STAY_IF_WANTED, &done)) {
+    }
+    note_sweep(start_ns, &done);
 }
 
-/* One span, as a slow section. False: the row has none left. */
+/* As a slow section. */
 static bool
-sweep_one_stoppable(struct cache *c, unsigned row, size_t *pages)
+sweep_some_stoppable(struct cache *c, struct swept *done)
 {
     cache_enter(c);
     cache_slow_enter(c);
-    bool swept = sweep_one(c, row, pages);
+    bool swept = sweep_some(c, EMPTY_GO, done);
     cache_slow_leave(c);
     cache_leave(c);
     return swept;
@@ -159,16 +205,14 @@ void
 sweep_all(struct cache *c)
 {
     uint64_t start_ns = events_begin();
-    size_t spans = 0, pages = 0;
+    struct swept done = {0};
     while (sweep_is_pending()) {
-        for (unsigned row = 0; row < NROWS; row++)
-            while (sweep_one_stoppable(c, row, &pages))
-                spans++;
+        while (sweep_some_stoppable(c, &done)) {
+        }
         if (sweep_is_pending())
             sched_yield(); /* another thread has the last one */
     }
-    if (spans > 0)
-        events_end(EVENT_SWEEP, start_ns, spans, pages);
+    note_sweep(start_ns, &done);
 }
 
 uint64_t
@@ -180,13 +224,11 @@ sweep_swept_pages(void)
 void
 sweep_pay(struct cache *c, uint64_t npages)
 {
-    uint64_t until = sweep_swept_pages() + npages;
-    size_t pages = 0;
+    struct swept done = {0};
     cache_slow_enter(c);
-    for (unsigned row = 0; row < NROWS && sweep_is_pending(); row++)
-        while (sweep_swept_pages() < until && !atomic_load(&c->stop_pending) &&
-               sweep_one(c, row, &pages)) {
-        }
+    while (done.pages < npages && !atomic_load(&c->stop_pending) &&
+           sweep_some(c, EMPTY_STAY_IF_WANTED, &done)) {
+    }
     cache_slow_leave(c);
 }
 
@@ -199,4 +241,5 @@ sweep_recount(void)
         left += n.unswept_partial + n.unswept_full;
     }
     atomic_store(&sweep.left, left);
+    atomic_store(&sweep.next_step, 0);
 }

@@ -80,8 +80,7 @@ spans_in_caches(void)
 {
     size_t n = 0;
     for (struct thread *t = world.threads; t != NULL; t = t->next)
-        for (unsigned row = 0; row < NROWS; row++)
-            n += t->cache.spans[row] != &cache_empty_span;
+        n += cache_count(&t->cache);
     return n;
 }
 

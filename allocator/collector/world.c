@@ -16,6 +16,8 @@
 
 #define RED_ZONE_B 128
 #define STOP_PATIENCE_NS 1000000000u
+#define NOTE_SPINS 100   /* until the notes are followed by signals: a few microseconds */
+#define START_SPINS 1000 /* until a stopped thread sleeps: some ten microseconds */
 
 struct world world SH_STATE = {
     .cycle_lock = {.rank = RANK_CYCLE},
@@ -32,7 +34,21 @@ static void
 acknowledge(void)
 {
     atomic_fetch_add(&world.acks, 1);
-    os_futex_wake_all(&world.acks);
+    if (atomic_load(&world.awaiting))
+        os_futex_wake_all(&world.acks);
+}
+
+static void
+wait_for_start(void)
+{
+    for (int i = 0; i < START_SPINS && !atomic_load(&world.crowded); i++) {
+        if (!atomic_load_explicit(&world.stopping, memory_order_relaxed))
+            return;
+        pause_processor();
+    }
+    atomic_fetch_add(&world.asleep, 1);
+    os_futex_wait(&world.stopping, 1, 0);
+    atomic_fetch_sub(&world.asleep, 1);
 }
 
 void
@@ -56,7 +72,7 @@ world_leave_safe(struct thread *t)
             return;
         atomic_store(&t->state, THREAD_SAFE);
         acknowledge();
-        os_futex_wait(&world.stopping, 1, 0);
+        wait_for_start();
     }
 }
 
@@ -291,19 +307,36 @@ count_running(void)
     return running;
 }
 
-void
-world_stop(void)
+/* Asks all running threads to stop. Inside the allocator and on the way out of it a note is enough.
+   Returns how many there are. */
+static unsigned
+leave_notes(void)
 {
-    lock_take(&world.lock);
-    atomic_store(&world.stopping, 1);
-    pid_t process = getpid();
+    unsigned running = 0;
     for (struct thread *t = world.threads; t != NULL; t = t->next) {
         if (atomic_load(&t->state) != THREAD_RUNNING)
             continue;
-        atomic_store(&t->cache.stop_pending, 1); /* inside the allocator it needs no signal */
-        syscall(SYS_tgkill, process, t->tid, world.signal);
+        atomic_store(&t->cache.stop_pending, 1);
+        running++;
     }
+    return running;
+}
+
+static void
+send_signals(void)
+{
+    pid_t process = getpid();
+    for (struct thread *t = world.threads; t != NULL; t = t->next)
+        if (atomic_load(&t->state) == THREAD_RUNNING)
+            syscall(SYS_tgkill, process, t->tid, world.signal);
+}
+
+/* The stopper says that it will sleep, and then looks; who arrives looks in the other order. */
+static void
+wait_for_all(void)
+{
     uint64_t patience_end = os_now_ns() + STOP_PATIENCE_NS;
+    atomic_store(&world.awaiting, 1);
     for (bool named = false;;) {
         uint32_t seen = atomic_load(&world.acks);
         if (count_running() == 0)
@@ -314,6 +347,25 @@ world_stop(void)
             named = true;
         }
     }
+    atomic_store(&world.awaiting, 0);
+}
+
+void
+world_stop(void)
+{
+    lock_take(&world.lock);
+    atomic_store(&world.stopping, 1);
+    unsigned running = leave_notes();
+    bool crowded = running + 1 > os_processors();
+    atomic_store(&world.crowded, crowded);
+    for (int i = 0; running > 0 && i < NOTE_SPINS && !crowded; i++) {
+        pause_processor();
+        running = count_running();
+    }
+    if (running > 0) {
+        send_signals();
+        wait_for_all();
+    }
     world.stops++;
 }
 
@@ -321,6 +373,7 @@ void
 world_start(void)
 {
     atomic_store(&world.stopping, 0);
-    os_futex_wake_all(&world.stopping);
+    if (atomic_load(&world.asleep) > 0)
+        os_futex_wake_all(&world.stopping);
     lock_drop(&world.lock);
 }

@@ -9,6 +9,10 @@
  * ends in a look at world.stopping (Dekker's protocol: the stopper sets it and then looks at the
  * states; the leaver sets its state and then looks at it).
  *
+ * Both sides first wait on the processor, for as long as a short stop takes: a thread that
+ * allocates sees its note (stop_pending) sooner than a signal could reach it, and two system calls
+ * and two wake-ups cost more than a small heap's marking.
+ *
  * Whoever stops the world holds world.cycle_lock and is itself in the safe state, so that its own
  * stack is scanned like any other. It holds no lock of a higher rank, and between stop and start
  * calls nothing that might take a lock of the C library: a stopped thread may hold it.
@@ -69,6 +73,9 @@ struct world {
     unsigned nthreads;
     _Atomic uint32_t stopping; /* 1 from stop to start; the stopped wait on it */
     _Atomic uint32_t acks;     /* counts arrivals in the safe state during a stop */
+    _Atomic uint32_t asleep;   /* in the kernel: threads that wait for the start, ... */
+    _Atomic uint32_t awaiting; /* ... and 1 when the stopper waits for the others */
+    _Atomic bool crowded;      /* more threads than processors were running */
     int signal;                /* that stops a thread */
     bool handler_installed;
     struct counts ended_counts; /* of threads that are gone */

@@ -38,6 +38,17 @@
 #define publish() atomic_thread_fence(memory_order_release)
 #endif
 
+/* In a loop that waits for another processor. */
+static inline void
+pause_processor(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    __asm__ volatile("yield");
+#endif
+}
+
 /** Prints "spanheap: fatal: ..." and aborts. Formats %s %zu %lu %p %d only; takes no lock. */
 _Noreturn void sh_fatal(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
 /** Prints "spanheap: ..." on stderr in one write. Same formats. */
@@ -55,6 +66,20 @@ void sh_warn(const char *format, ...) __attribute__((format(printf, 1, 2), cold)
 #else
 #define sh_invariant(condition) ((void)sizeof(condition))
 #endif
+
+/* Set bits of a word. Without the instruction for it, gcc calls a function that reads a table. */
+static inline unsigned
+count_bits(uint64_t w)
+{
+#if defined(__POPCNT__) || defined(__aarch64__)
+    return (unsigned)__builtin_popcountll(w);
+#else
+    w -= w >> 1 & UINT64_C(0x5555555555555555);
+    w = (w & UINT64_C(0x3333333333333333)) + (w >> 2 & UINT64_C(0x3333333333333333));
+    w = (w + (w >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    return (unsigned)(w * UINT64_C(0x0101010101010101) >> 56);
+#endif
+}
 
 static inline size_t
 size_min(size_t a, size_t b)

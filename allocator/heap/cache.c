@@ -3,6 +3,8 @@
 #include "heap/central.h"
 #include "heap/os.h"
 
+#define UNTOLD_MAX_B ((int64_t)32 << 10)
+
 _Thread_local struct cache *cache_self;
 _Atomic uint32_t cache_fork_pending SH_STATE;
 struct span cache_empty_span SH_STATE;
@@ -10,24 +12,98 @@ struct span cache_empty_span SH_STATE;
 void
 cache_init(struct cache *c)
 {
-    for (unsigned row = 0; row < NROWS; row++)
+    for (unsigned row = 0; row < NROWS; row++) {
         c->spans[row] = &cache_empty_span;
+        c->stock[row] = (struct stock){.batch = 1};
+    }
+    c->shard = central_assign_shard();
     c->tiny = 0;
     c->tiny_used = 0;
+}
+
+void
+cache_tell(struct cache *c)
+{
+    atomic_fetch_add(&heap_live_b, (size_t)c->untold_b);
+    atomic_fetch_add(&heap_scannable_b, (size_t)c->untold_scannable_b);
+    c->untold_b = c->untold_scannable_b = 0;
+}
+
+/* ---- One span ---- */
+
+static bool
+is_set(_Atomic uint32_t *flag)
+{
+    return atomic_load_explicit(flag, memory_order_relaxed);
+}
+
+/* Charges a span's free slots to the live heap, and to the thread, which pays for them by marking
+   (hook_allocation_point). False: it has none, now that a collection marks. */
+static bool
+begin_span(struct cache *c, unsigned row, struct span *s)
+{
+    uint32_t returned = is_set(&heap_marking) ? 0 : span_reclaim_freed(s);
+    size_t ahead_b = span_free_ahead(s) * s->elem_b;
+    s->alloc_count_cached = s->alloc_count;
+    c->untold_b += (int64_t)ahead_b - (int64_t)(returned * s->elem_b);
+    if (kind_is_scannable(s->kind))
+        c->untold_scannable_b += (int64_t)ahead_b;
+    c->unpaid_b += (int64_t)ahead_b;
+    if (is_set(&span_allocate_black))
+        span_blacken(s);
+    if (!span_next_cache(s))
+        return false;
+    c->spans[row] = s;
+    return true;
+}
+
+/* Nothing more is allocated from it. */
+static void
+end_span(struct cache *c, unsigned row, struct span *s)
+{
+    c->spans[row] = &cache_empty_span;
+    c->counts.mallocs[s->class] += s->alloc_count - s->alloc_count_cached;
+    s->alloc_count_cached = s->alloc_count;
+    c->untold_b -= (int64_t)(span_free_ahead(s) * s->elem_b);
+    if (is_set(&span_allocate_black))
+        span_whiten(s);
+    s->next = c->stock[row].spent;
+    c->stock[row].spent = s;
 }
 
 void
 cache_flush(struct cache *c)
 {
     for (unsigned row = 0; row < NROWS; row++) {
-        struct span *s = c->spans[row];
-        c->spans[row] = &cache_empty_span;
-        if (s != &cache_empty_span)
-            central_put(c, s);
+        if (c->spans[row] != &cache_empty_span)
+            end_span(c, row, c->spans[row]);
+        central_unstock(c, row);
     }
+    cache_tell(c);
     c->tiny = 0;
     c->tiny_used = 0;
 }
+
+static size_t
+count_linked(const struct span *s)
+{
+    size_t n = 0;
+    for (; s != NULL; s = s->next)
+        n++;
+    return n;
+}
+
+size_t
+cache_count(const struct cache *c)
+{
+    size_t n = 0;
+    for (unsigned row = 0; row < NROWS; row++)
+        n += (c->spans[row] != &cache_empty_span) + count_linked(c->stock[row].ready) +
+             count_linked(c->stock[row].spent);
+    return n;
+}
+
+/* ---- Fork ---- */
 
 /* Dekker's protocol with fork: whoever comes second sees the other. */
 void
@@ -47,8 +123,10 @@ cache_slow_leave(struct cache *c)
     atomic_store_explicit(&c->in_slow, 0, memory_order_release);
 }
 
+/* ---- Refill ---- */
+
 /* The cached span of the row, if it has a free slot after all: in a later word of its bitmap, or
-   by sh_free. A full one goes back. Inside the slow section. */
+   by sh_free. A full one is spent. Inside the slow section. */
 static bool
 find_in_cached(struct cache *c, unsigned row)
 {
@@ -57,11 +135,23 @@ find_in_cached(struct cache *c, unsigned row)
         return false;
     if (span_next_cache(s))
         return true;
-    bool marking = atomic_load_explicit(&heap_marking, memory_order_relaxed);
-    if (!marking && span_reclaim_freed(s) > 0 && span_next_cache(s))
+    if (!is_set(&heap_marking) && span_reclaim_freed(s) > 0 && span_next_cache(s))
         return true;
-    c->spans[row] = &cache_empty_span;
-    central_put(c, s);
+    end_span(c, row, s);
+    return false;
+}
+
+static bool
+find_in_stock(struct cache *c, unsigned row)
+{
+    struct stock *stock = &c->stock[row];
+    struct span *s;
+    while ((s = stock->ready) != NULL) {
+        stock->ready = s->next;
+        if (begin_span(c, row, s))
+            return true;
+        end_span(c, row, s);
+    }
     return false;
 }
 
@@ -86,21 +176,17 @@ cache_refill(struct cache *c, unsigned row)
     hook_allocation_point(c, class_size_b[row_class(row)]);
     for (;;) {
         cache_slow_enter(c);
-        bool ready = find_in_cached(c, row);
-        struct span *fresh = ready ? NULL : central_take(c, row);
-        if (fresh != NULL) {
-            ready = span_next_cache(fresh);
-            if (ready)
-                c->spans[row] = fresh;
-            else
-                central_put(c, fresh);
-        }
+        bool ready = find_in_cached(c, row) || find_in_stock(c, row);
+        bool stocked = !ready && central_restock(c, row);
+        ready = ready || (stocked && find_in_stock(c, row));
+        if (c->untold_b > UNTOLD_MAX_B)
+            cache_tell(c);
         cache_slow_leave(c);
         if (ready)
             return true;
         if (atomic_load(&c->stop_pending))
             hook_stop_here(c);
-        else if (fresh == NULL)
+        else if (!stocked)
             return false;
     }
 }

@@ -1,6 +1,9 @@
 /*
- * The thread cache: one span a row to allocate from without a lock, and the tiny block. The page a
- * thread allocates on is its own.
+ * The thread cache: one span a row to allocate from without a lock, a few more in stock, and the
+ * tiny block. The page a thread allocates on is its own.
+ *
+ * Spans come from the central lists and go back there several at a time, so that threads which
+ * allocate in the same row meet at its lock seldom.
  *
  * "depth" marks the short stretches in which a thread must not be stopped: the stop signal's
  * handler finds it above 0, notes stop_pending and returns; the thread stops on its way out.
@@ -19,11 +22,22 @@ struct counts {
     uint64_t large_alloc_b, large_free_b;
 };
 
+/* Spans that a thread has taken for a row and does not allocate from: not yet, or no longer. */
+struct stock {
+    struct span *ready; /* swept; linked by next */
+    struct span *spent; /* without a free slot when they came here */
+    uint32_t batch;     /* spans to fetch the next time */
+};
+
 struct cache {
     struct span *spans[NROWS]; /* never NULL: cache_empty_span has no free slot */
-    uintptr_t tiny;            /* the current tiny block, 0: none */
-    uint32_t tiny_used;        /* bytes taken of it */
-    int64_t unpaid_b; /* taken while a collection marks and not yet paid for; negative: credit */
+    struct stock stock[NROWS];
+    uint32_t shard;     /* of the central lists, see central.h */
+    uintptr_t tiny;     /* the current tiny block, 0: none */
+    uint32_t tiny_used; /* bytes taken of it */
+    int64_t unpaid_b;   /* taken while a collection marks and not yet paid for; negative: credit */
+    int64_t untold_b, untold_scannable_b; /* not yet in heap_live_b, heap_scannable_b */
+    uint32_t swept_spans, swept_pages;    /* not yet told to the collector (hook_sweep_settle) */
     _Atomic uint32_t depth;
     _Atomic uint32_t stop_pending;
     _Atomic uint32_t in_slow;
@@ -34,8 +48,12 @@ extern _Thread_local struct cache *cache_self __attribute__((tls_model("initial-
 extern struct span cache_empty_span;
 
 void cache_init(struct cache *c);
-/** Returns all cached spans to the central lists and forgets the tiny block. */
+/** Returns all spans to the central lists and forgets the tiny block. */
 void cache_flush(struct cache *c);
+/** How many spans it has, for the heap walker. */
+size_t cache_count(const struct cache *c);
+/** Brings heap_live_b and heap_scannable_b up to date. */
+void cache_tell(struct cache *c);
 /** Fetches a span with a free slot for a row. False: no memory. Depth is held; may stop and
  * collect. */
 bool cache_refill(struct cache *c, unsigned row);

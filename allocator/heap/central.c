@@ -1,23 +1,45 @@
 #include "heap/central.h"
 
 #include "heap/meta.h"
+#include "heap/os.h"
 
-#define SWEEP_TRIES 100 /* spans swept in search of one slot, as in Go's mcentral */
+#define SWEEP_TRIES 100     /* spans swept in search of one slot, as in Go's mcentral */
+#define STOCK_MAX 16u       /* spans fetched at once, ... */
+#define STOCK_PAGES_MAX 16u /* ... of so many pages together */
+
+#define SHARDS_MAX 16u
 
 struct central {
     struct lock lock;
+    uint32_t generation;                  /* of the sweep that `taken` is about */
+    uint32_t taken, taken_before;         /* spans that threads fetched in it; in the one before */
     struct span_list partial[2], full[2]; /* [generation/2 % 2] swept, the other one unswept */
 } __attribute__((aligned(CACHE_LINE_B)));
 
-static struct central *centrals SH_STATE;
+static struct central *centrals SH_STATE; /* [shard][row] */
+static unsigned nshards SH_STATE;
+static _Atomic uint32_t next_shard SH_STATE;
 
 bool
 central_init(void)
 {
-    centrals = meta_alloc(NROWS * sizeof *centrals);
-    for (unsigned row = 0; centrals != NULL && row < NROWS; row++)
-        centrals[row].lock.rank = RANK_CENTRAL;
+    nshards = os_processors() < SHARDS_MAX ? os_processors() : SHARDS_MAX;
+    centrals = meta_alloc(nshards * NROWS * sizeof *centrals);
+    for (unsigned i = 0; centrals != NULL && i < nshards * NROWS; i++)
+        centrals[i].lock.rank = RANK_CENTRAL;
     return centrals != NULL;
+}
+
+unsigned
+central_assign_shard(void)
+{
+    return atomic_fetch_add(&next_shard, 1) % nshards;
+}
+
+static struct central *
+central_at(unsigned shard, unsigned row)
+{
+    return &centrals[shard % nshards * NROWS + row];
 }
 
 static unsigned
@@ -29,7 +51,7 @@ swept_side(void)
 static struct central *
 central_of(const struct span *s)
 {
-    return &centrals[span_row(s->class, s->kind)];
+    return central_at(atomic_load(&s->shard), span_row(s->class, s->kind));
 }
 
 /* Who moves the generation from "not swept" to "being swept" sweeps. Central lock is held. */
@@ -52,79 +74,143 @@ has_free_slot(const struct span *s)
     return span_free_ahead(s) > 0 || (!is_marking() && span_count_freed(s) > 0);
 }
 
-/* Takes a span out of the central's reach: charges its free slots to the live heap, and to the
-   thread, which pays for them by marking (hook_allocation_point). */
+/* The central lock is held. */
 static void
-enter_cache(struct cache *c, struct span *s)
+file_locked(struct central *central, struct span *s)
 {
-    uint32_t returned = is_marking() ? 0 : span_reclaim_freed(s);
-    s->alloc_count_cached = s->alloc_count;
-    s->cached = 1;
-    if (atomic_load_explicit(&span_allocate_black, memory_order_relaxed))
-        span_blacken(s);
-    size_t ahead_b = span_free_ahead(s) * s->elem_b, returned_b = returned * s->elem_b;
-    atomic_fetch_add(&heap_live_b, ahead_b - returned_b);
-    if (kind_is_scannable(s->kind))
-        atomic_fetch_add(&heap_scannable_b, ahead_b);
-    c->unpaid_b += ahead_b;
-    sh_invariant(ahead_b > 0);
+    unsigned side = swept_side();
+    sh_invariant(atomic_load(&s->sweepgen) == atomic_load(&heap_sweepgen));
+    span_list_push(has_free_slot(s) ? &central->partial[side] : &central->full[side], s);
 }
 
-static struct span *
-pop(struct central *central, struct span_list *list, bool unswept)
+static void
+file_all_locked(struct central *central, struct span **first)
 {
-    if (atomic_load_explicit(&list->first, memory_order_relaxed) == NULL)
-        return NULL; /* an old answer does no harm: then another span is found, or made */
-    lock_take(&central->lock);
-    struct span *s = span_list_pop(list);
-    if (s != NULL && unswept) {
+    struct span *s;
+    while ((s = *first) != NULL) {
+        *first = s->next;
+        s->next = NULL;
+        s->cached = 0;
+        file_locked(central, s);
+    }
+}
+
+static void
+count_taken_locked(struct central *central, uint32_t n)
+{
+    uint32_t generation = atomic_load(&heap_sweepgen);
+    if (central->generation != generation) {
+        central->taken_before = central->generation == generation - 2 ? central->taken : 0;
+        central->generation = generation;
+        central->taken = 0;
+    }
+    central->taken += n;
+}
+
+/* From here on the span belongs to the shard of the stock's owner. */
+static void
+put(const struct cache *c, struct span **stock, struct span *s)
+{
+    s->cached = 1;
+    atomic_store(&s->shard, c->shard);
+    s->next = *stock;
+    *stock = s;
+}
+
+/* Without the lock: an old answer does no harm, then another span is found, or made. */
+static bool
+is_empty(const struct span_list *list)
+{
+    return atomic_load_explicit(&list->first, memory_order_relaxed) == NULL;
+}
+
+static bool
+has_nothing(const struct central *central)
+{
+    return is_empty(&central->partial[0]) && is_empty(&central->partial[1]) &&
+           is_empty(&central->full[1 - swept_side()]);
+}
+
+/* The next unswept span, for this thread to sweep. The lock is held. */
+static struct span *
+acquire_locked(struct central *central)
+{
+    unsigned unswept = 1 - swept_side();
+    struct span *s = span_list_pop(&central->partial[unswept]);
+    if (s == NULL)
+        s = span_list_pop(&central->full[unswept]);
+    if (s != NULL) {
         bool mine = acquire(s);
         sh_invariant(mine);
         (void)mine;
-    } else if (s != NULL) {
-        s->cached = 1;
     }
-    lock_drop(&central->lock);
     return s;
 }
 
-static void file_locked(struct central *central, struct span *s);
-
-/* A swept span with a free slot. While a collection marks, what sh_free gave back is none. */
-static struct span *
-take_partial(struct central *central)
+/* How many empty spans are worth keeping. */
+static unsigned
+empty_wanted_locked(struct central *central)
 {
+    count_taken_locked(central, 0);
+    size_t have = central->partial[swept_side()].count + central->taken;
+    return have < central->taken_before ? central->taken_before - (unsigned)have : 0;
+}
+
+/* The next unswept spans, linked, for this thread to sweep. The lock is held. */
+static struct span *
+acquire_some_locked(struct central *central, unsigned n)
+{
+    struct span *first = NULL, *s;
+    for (; n > 0 && (s = acquire_locked(central)) != NULL; n--) {
+        s->next = first;
+        first = s;
+    }
+    return first;
+}
+
+/* Exchanges the spent spans for up to n others of one shard: swept ones with a free slot go to the
+   stock, unswept ones are returned for sweeping. While a collection marks, what sh_free gave back
+   is no free slot. */
+static struct span *
+exchange(struct cache *c, unsigned row, unsigned shard, unsigned n)
+{
+    struct central *central = central_at(shard, row);
+    struct stock *stock = &c->stock[row];
     struct span *s;
-    while ((s = pop(central, &central->partial[swept_side()], false)) != NULL &&
-           unlikely(!has_free_slot(s))) {
-        lock_take(&central->lock);
-        s->cached = 0;
-        file_locked(central, s);
-        lock_drop(&central->lock);
+    bool own = shard == c->shard;
+    unsigned wanted = n;
+    if (!(own && stock->spent != NULL) && has_nothing(central))
+        return NULL;
+    lock_take(&central->lock);
+    if (own)
+        file_all_locked(central, &stock->spent);
+    while (n > 0 && (s = span_list_pop(&central->partial[swept_side()])) != NULL) {
+        if (!has_free_slot(s)) {
+            file_locked(central, s);
+            continue;
+        }
+        put(c, &stock->ready, s);
+        n--;
     }
-    return s;
+    count_taken_locked(central, wanted - n);
+    struct span *unswept = acquire_some_locked(central, n);
+    lock_drop(&central->lock);
+    return unswept;
 }
 
-static struct span *
-take_by_sweeping(struct cache *c, struct central *central)
+/* An empty span is as good as a new one, and cheaper. Returns how many were swept. */
+static unsigned
+sweep_into(struct cache *c, struct stock *stock, struct span *unswept)
 {
-    for (int i = 0; i < SWEEP_TRIES; i++) {
-        if (atomic_load(&c->stop_pending))
-            return NULL;
-        unsigned unswept = 1 - swept_side();
-        struct span *s = pop(central, &central->partial[unswept], true);
-        if (s == NULL)
-            s = pop(central, &central->full[unswept], true);
-        if (s == NULL)
-            return NULL;
-        hook_sweep_span(c, s, EMPTY_KEEP); /* an empty one is as good as a new one, and cheaper */
-        if (has_free_slot(s)) {
-            s->cached = 1;
-            return s;
-        }
-        central_file_swept(s);
+    unsigned n = 0;
+    for (struct span *s; (s = unswept) != NULL; n++) {
+        unswept = s->next;
+        s->next = NULL;
+        hook_sweep_span(c, s);
+        put(c, has_free_slot(s) ? &stock->ready : &stock->spent, s);
     }
-    return NULL;
+    hook_sweep_settle(c);
+    return n;
 }
 
 static struct span *
@@ -143,49 +229,74 @@ new_span(struct cache *c, unsigned row)
     return s;
 }
 
-struct span *
-central_take(struct cache *c, unsigned row)
+static void
+add_new(struct cache *c, unsigned row, struct span *s)
 {
-    struct central *central = &centrals[row];
-    struct span *s = take_partial(central);
-    if (s == NULL)
-        s = take_by_sweeping(c, central);
-    if (s == NULL && atomic_load(&c->stop_pending))
-        return NULL;
-    if (s == NULL)
-        s = new_span(c, row);
-    if (s != NULL)
-        enter_cache(c, s);
-    return s;
+    struct central *central = central_at(c->shard, row);
+    put(c, &c->stock[row].ready, s);
+    lock_take(&central->lock);
+    count_taken_locked(central, 1);
+    lock_drop(&central->lock);
 }
 
-/* The central lock is held. */
-static void
-file_locked(struct central *central, struct span *s)
+static unsigned
+next_batch(struct stock *stock, unsigned row)
 {
-    unsigned side = swept_side();
-    sh_invariant(atomic_load(&s->sweepgen) == atomic_load(&heap_sweepgen));
-    span_list_push(has_free_slot(s) ? &central->partial[side] : &central->full[side], s);
+    unsigned pages = class_pages[row_class(row)], n = stock->batch;
+    unsigned most = STOCK_PAGES_MAX / pages > STOCK_MAX ? STOCK_MAX : STOCK_PAGES_MAX / pages;
+    stock->batch = 2 * n < most ? 2 * n : most > 0 ? most : 1;
+    return n;
+}
+
+/* From one shard. Returns how many spans were swept in search of a slot. */
+static unsigned
+restock_from(struct cache *c, unsigned row, unsigned shard, unsigned batch)
+{
+    struct stock *stock = &c->stock[row];
+    unsigned tried = 0, swept;
+    do {
+        swept = sweep_into(c, stock, exchange(c, row, shard, batch));
+        tried += swept;
+    } while (stock->ready == NULL && swept > 0 && tried < SWEEP_TRIES &&
+             !atomic_load(&c->stop_pending));
+    return tried;
+}
+
+bool
+central_restock(struct cache *c, unsigned row)
+{
+    struct stock *stock = &c->stock[row];
+    unsigned batch = next_batch(stock, row), tried = 0;
+    for (unsigned i = 0; i < nshards && stock->ready == NULL && tried < SWEEP_TRIES; i++)
+        tried += restock_from(c, row, (c->shard + i) % nshards, batch);
+    if (stock->ready != NULL)
+        return true;
+    if (atomic_load(&c->stop_pending))
+        return false;
+    struct span *s = new_span(c, row);
+    if (s != NULL)
+        add_new(c, row, s);
+    return s != NULL;
 }
 
 void
-central_put(struct cache *c, struct span *s)
+central_unstock(struct cache *c, unsigned row)
 {
-    struct central *central = central_of(s);
-    c->counts.mallocs[s->class] += s->alloc_count - s->alloc_count_cached;
-    s->alloc_count_cached = s->alloc_count;
-    atomic_fetch_sub(&heap_live_b, span_free_ahead(s) * s->elem_b);
-    if (atomic_load_explicit(&span_allocate_black, memory_order_relaxed))
-        span_whiten(s);
+    struct central *central = central_at(c->shard, row);
+    struct stock *stock = &c->stock[row];
+    stock->batch = 1;
+    if (stock->ready == NULL && stock->spent == NULL)
+        return;
     lock_take(&central->lock);
-    s->cached = 0;
-    file_locked(central, s);
+    file_all_locked(central, &stock->ready);
+    file_all_locked(central, &stock->spent);
     lock_drop(&central->lock);
 }
 
 void
-central_add_large(struct span *s)
+central_add_large(struct cache *c, struct span *s)
 {
+    atomic_store(&s->shard, c->shard);
     struct central *central = central_of(s);
     lock_take(&central->lock);
     span_list_push(&central->full[swept_side()], s);
@@ -193,21 +304,43 @@ central_add_large(struct span *s)
 }
 
 struct span *
-central_take_unswept(unsigned row)
+central_take_unswept(const struct cache *c, unsigned row, unsigned most, unsigned *empty_wanted)
 {
-    struct central *central = &centrals[row];
+    struct span *s = NULL;
     unsigned unswept = 1 - swept_side();
-    struct span *s = pop(central, &central->partial[unswept], true);
-    return s != NULL ? s : pop(central, &central->full[unswept], true);
+    for (unsigned i = 0; i < nshards && s == NULL; i++) {
+        struct central *central = central_at(c->shard + i, row);
+        if (is_empty(&central->partial[unswept]) && is_empty(&central->full[unswept]))
+            continue;
+        lock_take(&central->lock);
+        s = acquire_some_locked(central, most);
+        *empty_wanted = empty_wanted_locked(central);
+        lock_drop(&central->lock);
+    }
+    return s;
 }
 
 void
-central_file_swept(struct span *s)
+central_file_swept(struct span *first)
 {
-    struct central *central = central_of(s);
+    if (first == NULL)
+        return;
+    struct central *central = central_of(first);
     lock_take(&central->lock);
-    file_locked(central, s);
+    file_all_locked(central, &first);
     lock_drop(&central->lock);
+}
+
+static struct central *
+lock_central_of(struct span *s)
+{
+    for (;;) {
+        struct central *central = central_of(s);
+        lock_take(&central->lock);
+        if (central_of(s) == central)
+            return central;
+        lock_drop(&central->lock);
+    }
 }
 
 /*
@@ -217,11 +350,10 @@ central_file_swept(struct span *s)
 void
 central_note_free(struct span *s)
 {
-    struct central *central = central_of(s);
     bool empty = false;
     if (is_marking())
         return; /* left to the sweep */
-    lock_take(&central->lock);
+    struct central *central = lock_central_of(s);
     unsigned side = swept_side();
     if (!s->cached && (s->list == &central->full[side] || s->list == &central->partial[side])) {
         empty = span_count_freed(s) == s->alloc_count;
@@ -242,15 +374,16 @@ central_note_free(struct span *s)
 struct central_counts
 central_count(unsigned row)
 {
-    struct central *central = &centrals[row];
+    struct central_counts n = {0};
     unsigned swept = swept_side();
-    lock_take(&central->lock);
-    struct central_counts n = {
-        .swept_partial = central->partial[swept].count,
-        .swept_full = central->full[swept].count,
-        .unswept_partial = central->partial[1 - swept].count,
-        .unswept_full = central->full[1 - swept].count,
-    };
-    lock_drop(&central->lock);
+    for (unsigned shard = 0; shard < nshards; shard++) {
+        struct central *central = central_at(shard, row);
+        lock_take(&central->lock);
+        n.swept_partial += central->partial[swept].count;
+        n.swept_full += central->full[swept].count;
+        n.unswept_partial += central->partial[1 - swept].count;
+        n.unswept_full += central->full[1 - swept].count;
+        lock_drop(&central->lock);
+    }
     return n;
 }

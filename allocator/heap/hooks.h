@@ -23,10 +23,10 @@ void hook_forget_specials(struct span *s, uintptr_t object);
 bool hook_out_of_memory(size_t size, unsigned attempt);
 /** A stop is asked for, and the thread is at a place where it can stop. */
 void hook_stop_here(struct cache *c);
-enum sweep_empty { EMPTY_FREE, EMPTY_KEEP };
-/** Sweeps a span that this thread has acquired. True: it was empty, and its pages are free now,
- * which EMPTY_KEEP forbids. */
-bool hook_sweep_span(struct cache *c, struct span *s, enum sweep_empty what);
+/** Sweeps a span that this thread has acquired. True: no object is left in it. */
+bool hook_sweep_span(struct cache *c, struct span *s);
+/** Counts what this thread has swept since it last did so. */
+void hook_sweep_settle(struct cache *c);
 /** Sweeps until npages pages have come free or nothing is left to sweep. */
 void hook_reclaim_pages(struct cache *c, size_t npages);
 /** Zeroes memory that no span covers yet, while the world may stop. */

@@ -8,16 +8,6 @@
 /* Ranks that this thread holds, one bit each. Only read in debug builds; always small. */
 static _Thread_local uint32_t held_ranks __attribute__((tls_model("initial-exec")));
 
-static void
-pause_processor(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#else
-    __asm__ volatile("yield");
-#endif
-}
-
 static bool
 try_take(struct lock *lock)
 {

@@ -85,21 +85,39 @@ run_length(const uint64_t *words, size_t from, bool *set)
     return CHUNK_PAGES - from;
 }
 
+/* The longest run of set bits in a word, or at_least if none is longer. Each step of the loop takes
+   one bit off every run, all runs at once. */
+static size_t
+longest_run(uint64_t w, size_t at_least)
+{
+    size_t n = 0;
+    if (count_bits(w) <= at_least)
+        return at_least;
+    for (; w != 0 && n < at_least; n++)
+        w &= w >> 1;
+    for (; w != 0; n++)
+        w &= w >> 1;
+    return n > at_least ? n : at_least;
+}
+
 static struct runs
 chunk_runs(const uint64_t *words)
 {
     struct runs r = {0, 0, 0};
-    bool set;
-    for (size_t at = 0, n; at < CHUNK_PAGES; at += n) {
-        n = run_length(words, at, &set);
-        if (!set)
+    bool from_start = true;
+    for (size_t i = 0; i < CHUNK_WORDS; i++) {
+        uint64_t w = words[i];
+        bool full = w == ~UINT64_C(0);
+        r.end += full ? 64 : (size_t)__builtin_ctzll(~w);
+        if (from_start)
+            r.start = r.end;
+        from_start = from_start && full;
+        if (r.end > r.max)
+            r.max = r.end;
+        if (full)
             continue;
-        if (at == 0)
-            r.start = n;
-        if (n > r.max)
-            r.max = n;
-        if (at + n == CHUNK_PAGES)
-            r.end = n;
+        r.max = longest_run(w, r.max);
+        r.end = w >> 63 == 0 ? 0 : (size_t)__builtin_clzll(~w);
     }
     return r;
 }
@@ -128,17 +146,28 @@ merge_children(const struct pages *p, unsigned level, size_t node)
     return r;
 }
 
+static bool
+set_summary(struct pages *p, unsigned level, size_t node, struct runs runs)
+{
+    uint64_t summary = pack(runs);
+    bool changed = p->summary[level][node] != summary;
+    p->summary[level][node] = summary;
+    return changed;
+}
+
 static void
 update_summaries(struct pages *p, size_t first_page, size_t n)
 {
     size_t first = first_page / CHUNK_PAGES, last = (first_page + n - 1) / CHUNK_PAGES;
+    bool changed = false;
     for (size_t chunk = first; chunk <= last; chunk++)
-        p->summary[LEVELS - 1][chunk] = pack(chunk_runs(p->free + chunk * CHUNK_WORDS));
-    for (unsigned level = LEVELS - 1; level-- > 0;) {
+        changed |= set_summary(p, LEVELS - 1, chunk, chunk_runs(p->free + chunk * CHUNK_WORDS));
+    for (unsigned level = LEVELS - 1; changed && level-- > 0;) {
         first >>= FANOUT_SHIFT;
         last >>= FANOUT_SHIFT;
+        changed = false;
         for (size_t node = first; node <= last; node++)
-            p->summary[level][node] = pack(merge_children(p, level, node));
+            changed |= set_summary(p, level, node, merge_children(p, level, node));
     }
 }
 
@@ -166,7 +195,7 @@ clear_range(uint64_t *bits, size_t first, size_t n)
     size_t were_set = 0;
     for (size_t w = first / 64; w * 64 < first + n; w++) {
         uint64_t mask = range_mask(w, first, n);
-        were_set += (size_t)__builtin_popcountll(bits[w] & mask);
+        were_set += count_bits(bits[w] & mask);
         bits[w] &= ~mask;
     }
     return were_set;

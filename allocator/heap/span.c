@@ -160,10 +160,10 @@ span_next_cache(struct span *s)
 uint32_t
 span_free_ahead(const struct span *s)
 {
-    uint32_t n = (uint32_t)__builtin_popcountll(s->alloc_cache);
+    uint32_t n = count_bits(s->alloc_cache);
     uint32_t words = span_bit_words(s->nelems);
     for (uint32_t w = s->cache_base / 64 + 1; w < words; w++)
-        n += 64 - (uint32_t)__builtin_popcountll(s->alloc_bits[w]);
+        n += 64 - count_bits(s->alloc_bits[w]);
     if (s->cache_base / 64 + 1 < words && s->nelems % 64 != 0)
         n -= 64 - s->nelems % 64; /* the last word's bits beyond the span count as clear */
     return n;
@@ -194,7 +194,7 @@ span_count_freed(const struct span *s)
 {
     uint32_t n = 0;
     for (uint32_t w = 0; w < span_bit_words(s->nelems); w++)
-        n += (uint32_t)__builtin_popcountll(freed_word(s, w));
+        n += count_bits(freed_word(s, w));
     return n;
 }
 
@@ -244,7 +244,7 @@ span_reclaim_freed(struct span *s)
     for (uint32_t w = 0; w < span_bit_words(s->nelems); w++) {
         uint64_t bits = atomic_exchange(&freed[w], 0);
         s->alloc_bits[w] &= ~bits;
-        n += (uint32_t)__builtin_popcountll(bits);
+        n += count_bits(bits);
     }
     s->alloc_count -= n;
     s->alloc_count_cached -= n;
@@ -258,7 +258,7 @@ span_count_marked(const struct span *s)
 {
     uint32_t n = 0;
     for (uint32_t w = 0; w < span_bit_words(s->nelems); w++)
-        n += (uint32_t)__builtin_popcountll(s->mark_bits[w] & ~freed_word(s, w));
+        n += count_bits(s->mark_bits[w] & ~freed_word(s, w));
     return n;
 }
 
@@ -270,11 +270,11 @@ span_commit_sweep(struct span *s, uint32_t *marked_but_freed)
     for (uint32_t w = 0; w < words; w++) {
         if (freed != NULL) {
             uint64_t bits = atomic_exchange(&freed[w], 0);
-            unmarked_again += (uint32_t)__builtin_popcountll(s->mark_bits[w] & bits);
+            unmarked_again += count_bits(s->mark_bits[w] & bits);
             s->mark_bits[w] &= ~bits;
-            returned += (uint32_t)__builtin_popcountll(bits);
+            returned += count_bits(bits);
         }
-        live += (uint32_t)__builtin_popcountll(s->mark_bits[w]);
+        live += count_bits(s->mark_bits[w]);
         s->alloc_bits[w] = 0;
     }
     uint64_t *cleared = s->alloc_bits;

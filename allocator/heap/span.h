@@ -79,6 +79,7 @@ struct span {
     uint32_t alloc_count_cached; /* the same when it entered a thread cache */
     _Atomic uint32_t cached;     /* in some thread's cache */
     size_t npages;
+    _Atomic uint32_t shard; /* of the central lists it belongs to */
 
     _Atomic uint32_t sweepgen;
     _Atomic uint32_t has_specials; /* the collector has notes about some of its objects, or had */

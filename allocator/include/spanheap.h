@@ -321,7 +321,7 @@ SH_API void sh_stats_read(struct sh_stats *out);
 
 enum sh_stop_cause {
     SH_STOP_ANY = 0,    /**< any cause, in a question */
-    SH_STOP_MARK = 1,   /**< a collection marked here (stop-the-world) */
+    SH_STOP_MARK = 1,   /**< a collection marked here: stop-the-world, or a small heap */
     SH_STOP_MARK_START, /**< first stop of a concurrent collection */
     SH_STOP_MARK_END,   /**< its mark termination */
     SH_STOP_STATISTICS, /**< sh_stats_read() */

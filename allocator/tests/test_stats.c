@@ -139,6 +139,8 @@ check_pause(const struct sh_pause *p)
     if (p->cause == SH_STOP_MARK_START || p->cause == SH_STOP_MARK_END) {
         assert_true(p->cycle > 0 && p->trigger != SH_TRIGGER_NONE);
         assert_int_equal(p->root_b > 0, p->cause == SH_STOP_MARK_START);
+    } else if (p->cause == SH_STOP_MARK) { /* a small heap: the stop that begins is the only one */
+        assert_true(p->cycle > 0 && p->trigger == SH_TRIGGER_HEAP && p->root_b > 0);
     } else {
         assert_int_equal(p->cause, SH_STOP_STATISTICS);
         assert_int_equal(p->trigger, SH_TRIGGER_NONE);
