@@ -23,7 +23,8 @@
 static struct {
     bool started;
     unsigned workers, limit;
-    _Atomic uint32_t bell; /* changes when there is something to do */
+    _Atomic uint32_t bell;   /* changes when there is something to do */
+    _Atomic uint32_t dozing; /* the first worker will look by itself whether there is a sweep */
 } background SH_STATE = {.limit = UINT32_MAX};
 
 /* One worker on p processors: which priority gives it p/4 of them when all are busy. A step of 1 is
@@ -56,15 +57,17 @@ mark(void)
 static uint64_t
 sweep(struct thread *t)
 {
-    if (!sweep_is_pending())
-        return IDLE_WAIT_NS;
-    uint64_t age_ns = os_now_ns() - atomic_load(&cycle.last_end_ns);
-    if (age_ns < SWEEP_DELAY_NS)
-        return SWEEP_DELAY_NS - age_ns;
-    world_leave_safe(t);
-    sweep_all(&t->cache);
-    world_enter_safe(t, 0);
-    return IDLE_WAIT_NS;
+    for (;;) {
+        atomic_store(&background.dozing, sweep_is_pending());
+        if (!sweep_is_pending()) /* looked at after the note: see background_wake_to_sweep */
+            return IDLE_WAIT_NS;
+        uint64_t age_ns = os_now_ns() - atomic_load(&cycle.last_end_ns);
+        if (age_ns < SWEEP_DELAY_NS)
+            return SWEEP_DELAY_NS - age_ns;
+        world_leave_safe(t);
+        sweep_all(&t->cache);
+        world_enter_safe(t, 0);
+    }
 }
 
 /* Gives one piece of memory back if there is too much. Returns how long to wait before the next
@@ -162,6 +165,13 @@ background_wake(void)
     atomic_fetch_add(&background.bell, 1);
     os_futex_wake_all(&background.bell);
     markers_wake();
+}
+
+void
+background_wake_to_sweep(void)
+{
+    if (!atomic_load(&background.dozing))
+        background_wake();
 }
 
 void

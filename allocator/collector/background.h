@@ -17,6 +17,10 @@
 void background_start(void);
 /** There is something to mark, to sweep or to give back. */
 void background_wake(void);
+/** Marking is over. Where one collection follows the other within milliseconds, the program sweeps
+ * by itself, and a worker that was woken each time would only be in its way: one that waits for the
+ * end of SWEEP_DELAY is left alone. */
+void background_wake_to_sweep(void);
 /** In the child of a fork they are gone. */
 void background_forget(void);
 /** Whether the library may have threads of its own. */

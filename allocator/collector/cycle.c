@@ -119,7 +119,7 @@ begin_marking(struct sh_pause *pause)
     run_start_functions();
     for (struct thread *t = world.threads; t != NULL; t = t->next)
         cache_tell(&t->cache);
-    r->live_before_b = atomic_load(&heap_live_b);
+    r->live_before_b = atomic_load(&heap_size.live_b);
     r->goal_b = atomic_load(&cycle.goal_b);
     atomic_store(&heap_marking, 1);
     if (cycle.mode == MODE_CONCURRENT)
@@ -146,7 +146,7 @@ born_black_b(void)
 {
     if (!atomic_load(&span_allocate_black))
         return 0;
-    return atomic_load(&heap_live_b) + cycle.uncharged_b - cycle.now.live_before_b;
+    return atomic_load(&heap_size.live_b) + cycle.uncharged_b - cycle.now.live_before_b;
 }
 
 static void
@@ -173,7 +173,7 @@ end_marking(void)
     struct marker_figures f = markers_figures();
     stress_edge();
     atomic_store(&cycle.phase, PHASE_MARK_TERMINATION);
-    r->live_after_b = atomic_load(&heap_live_b);
+    r->live_after_b = atomic_load(&heap_size.live_b);
     flush_all_caches();
     r->marked_b = f.marked_b + born_black_b();
     if (unlikely(cycle.verify)) {
@@ -186,7 +186,7 @@ end_marking(void)
     atomic_fetch_add(&heap_sweepgen, 2);
     sweep_begin();
     cycle.marked_b = r->marked_b;
-    atomic_store(&heap_live_b, r->marked_b);
+    atomic_store(&heap_size.live_b, r->marked_b);
     pacing_end(&f, r->mark_ns);
     cycle.forced += r->pause.trigger == SH_TRIGGER_FORCED;
     r->pause.cycle = atomic_fetch_add(&cycle.cycles, 1) + 1;
@@ -282,7 +282,9 @@ cycle_try_end(void)
         report_stop(&e.pause, e.ended);
     }
     lock_drop(&world.cycle_lock);
-    if (stop)
+    if (e.ended)
+        background_wake_to_sweep();
+    else if (stop)
         background_wake();
 }
 
@@ -391,7 +393,9 @@ begin(void *arg)
         report_stop(&q->pause, q->ended);
     }
     lock_drop(&world.cycle_lock);
-    if (run)
+    if (q->ended)
+        background_wake_to_sweep();
+    else if (run)
         background_wake();
 }
 
@@ -499,18 +503,12 @@ begin_by_heap(void)
         world_safe_call(mark_first_piece, NULL);
 }
 
-static uint64_t
-live_b(const struct cache *c)
-{
-    return atomic_load(&heap_live_b) + (uint64_t)c->untold_b;
-}
-
 void
 hook_allocation_point(struct cache *c, size_t size)
 {
     if (unlikely(cycle_is_marking()))
         assist_pay(c);
-    else if (unlikely(live_b(c) + size >= atomic_load(&cycle.trigger_b)))
+    else if (unlikely(atomic_load(&heap_size.live_b) + size >= atomic_load(&cycle.trigger_b)))
         begin_by_heap();
     else if (unlikely(cycle_is_due()))
         cycle_begin(SH_TRIGGER_TIME);

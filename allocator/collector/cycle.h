@@ -53,7 +53,7 @@ struct cycle {
     void (*on_start[4])(void); /* run in the first stop, before the roots are read */
     /* Of the collection that runs. */
     struct cycle_record now;
-    uint64_t uncharged_b; /* of heap_live_b at its start: free slots in caches */
+    uint64_t uncharged_b; /* of heap_size.live_b at its start: free slots in caches */
     uint32_t tries;       /* to end it that found more work */
     bool small;           /* the last one had little to scan */
 };

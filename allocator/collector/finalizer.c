@@ -111,7 +111,7 @@ static void
 revive(struct span *s, uint32_t index)
 {
     if (span_mark(s, index))
-        atomic_fetch_add(&heap_live_b, s->elem_b);
+        atomic_fetch_add(&heap_size.live_b, s->elem_b);
 }
 
 static void

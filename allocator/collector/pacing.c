@@ -72,8 +72,8 @@ memory_now(void)
 static void
 tell(struct pacer *p)
 {
-    p->live_b = atomic_load(&heap_live_b);
-    p->scannable_b = atomic_load(&heap_scannable_b);
+    p->live_b = atomic_load(&heap_size.live_b);
+    p->scannable_b = atomic_load(&heap_size.scannable_b);
     if (p->memory_limit_b != UINT64_MAX)
         p->memory = memory_now();
 }
@@ -123,7 +123,7 @@ publish_sweep(void)
     uint64_t in_use_pages = pageheap.inuse_pages;
     lock_drop(&pageheap.lock);
     uint64_t swept = size_min(sweep_swept_pages(), in_use_pages);
-    sweep_pacer_set(&pacing.sweep, atomic_load(&cycle.trigger_b), atomic_load(&heap_live_b),
+    sweep_pacer_set(&pacing.sweep, atomic_load(&cycle.trigger_b), atomic_load(&heap_size.live_b),
                     in_use_pages, swept);
     atomic_store(&pacing.sweep_per_byte, pacing.sweep.pages_per_byte);
 }
@@ -256,12 +256,12 @@ pacing_end(const struct marker_figures *figures, uint64_t mark_ns)
     enter();
     limiter_begin_transition(&pacing.limiter, false, now_ns);
     p->live_b = cycle.now.live_after_b;
-    p->scannable_b = atomic_load(&heap_scannable_b);
+    p->scannable_b = atomic_load(&heap_size.scannable_b);
     tell_work(p);
     pacing.last_goal_b = pacer_goal(p);
     pacer_end_cycle(p, &times);
     pacer_reset_live(p, cycle.marked_b);
-    atomic_store(&heap_scannable_b, size_min(p->done.heap_b, cycle.marked_b));
+    atomic_store(&heap_size.scannable_b, size_min(p->done.heap_b, cycle.marked_b));
     publish_goal(false);
     publish_sweep();
     publish_scavenging();
@@ -303,7 +303,7 @@ bool
 pacing_heap_is_over(void)
 {
     uint64_t goal_b = atomic_load(&cycle.goal_b);
-    return atomic_load(&heap_live_b) > goal_b + goal_b / 10;
+    return atomic_load(&heap_size.live_b) > goal_b + goal_b / 10;
 }
 
 uint64_t
@@ -311,8 +311,8 @@ pacing_sweep_debt(size_t span_b)
 {
     if (atomic_load_explicit(&pacing.sweep_per_byte, memory_order_relaxed) == 0 || !try_enter())
         return 0;
-    uint64_t debt =
-        sweep_pacer_debt(&pacing.sweep, atomic_load(&heap_live_b), span_b, sweep_swept_pages(), 0);
+    uint64_t debt = sweep_pacer_debt(&pacing.sweep, atomic_load(&heap_size.live_b), span_b,
+                                     sweep_swept_pages(), 0);
     leave();
     return debt;
 }

@@ -14,8 +14,8 @@
 static struct {
     _Atomic size_t left; /* spans that are not swept, or being swept */
     _Atomic uint64_t swept_pages;
-    _Atomic uint32_t next_step; /* where the search for unswept spans goes on */
-    _Atomic uint64_t began_ns;  /* 0: no events are kept */
+    _Atomic uint32_t next_step[SHARDS_MAX]; /* where the search for unswept spans goes on */
+    _Atomic uint64_t began_ns;              /* 0: no events are kept */
     bool clobber;
 } sweep SH_STATE;
 
@@ -25,10 +25,17 @@ sweep_set_clobber(bool on)
     sweep.clobber = on;
 }
 
+static void
+search_from_start(void)
+{
+    for (unsigned shard = 0; shard < central_shards(); shard++)
+        atomic_store(&sweep.next_step[shard], 0);
+}
+
 void
 sweep_begin(void)
 {
-    atomic_store(&sweep.next_step, 0);
+    search_from_start();
     atomic_store(&sweep.began_ns, events_begin());
     atomic_store(&sweep.swept_pages, 0);
     atomic_store(&sweep.left, pageheap.nspans);
@@ -79,7 +86,7 @@ hook_sweep_span(struct cache *c, struct span *s)
     if (s->class == 0)
         c->counts.large_free_b += died * s->elem_b;
     if (marked_but_freed > 0)
-        atomic_fetch_sub(&heap_live_b, marked_but_freed * s->elem_b);
+        atomic_fetch_sub(&heap_size.live_b, marked_but_freed * s->elem_b);
     atomic_store_explicit(&s->sweepgen, generation, memory_order_release);
     c->swept_spans++;
     c->swept_pages += (uint32_t)s->npages;
@@ -110,20 +117,31 @@ row_at(unsigned step)
 
 #define STEPS (NROWS + TINY_ROW / NCLASSES)
 
-/* Some unswept spans, for this thread to sweep; NULL: there are none. A row that has none will have
-   none until the next cycle. */
+/* Some unswept spans of a shard; NULL: there are none. A row that has none will have none until the
+   next cycle. */
+static struct span *
+take_from(unsigned shard, unsigned *empty_wanted)
+{
+    for (;;) {
+        unsigned step = atomic_load(&sweep.next_step[shard]);
+        if (step >= STEPS)
+            return NULL;
+        struct span *s = central_take_unswept(shard, row_at(step), SWEEP_AT_ONCE, empty_wanted);
+        if (s != NULL)
+            return s;
+        atomic_compare_exchange_strong(&sweep.next_step[shard], &step, step + 1);
+    }
+}
+
+/* For this thread to sweep: the spans of its own shard first. */
 static struct span *
 take_next(const struct cache *c, unsigned *empty_wanted)
 {
-    for (;;) {
-        unsigned step = atomic_load(&sweep.next_step);
-        if (step >= STEPS)
-            return NULL;
-        struct span *s = central_take_unswept(c, row_at(step), SWEEP_AT_ONCE, empty_wanted);
-        if (s != NULL)
-            return s;
-        atomic_compare_exchange_strong(&sweep.next_step, &step, step + 1);
-    }
+    struct span *s = NULL;
+    unsigned shards = central_shards();
+    for (unsigned i = 0; i < shards && s == NULL; i++)
+        s = take_from((c->shard + i) % shards, empty_wanted);
+    return s;
 }
 
 /* Empty spans that are not kept give their pages back. */
@@ -241,5 +259,5 @@ sweep_recount(void)
         left += n.unswept_partial + n.unswept_full;
     }
     atomic_store(&sweep.left, left);
-    atomic_store(&sweep.next_step, 0);
+    search_from_start();
 }

@@ -7,6 +7,7 @@
 #include "collector/threads.h"
 
 #include "collector/barrier.h"
+#include "heap/central.h"
 #include "heap/meta.h"
 #include "heap/os.h"
 
@@ -65,6 +66,8 @@ unlink_thread(struct thread *t)
     if (t->next != NULL)
         t->next->prev = t->prev;
     world.nthreads -= t->life != LIFE_ENDED && !t->internal;
+    if (t->life != LIFE_ENDED)
+        central_leave_shard(t->cache.shard);
 }
 
 void
@@ -135,10 +138,12 @@ leave_self(void *arg)
     lock_take(&world.lock);
     counts_move(&world.ended_counts, &t->cache.counts);
     bool keep = t->created && !t->detached;
-    if (keep)
+    if (keep) {
         world.nthreads--;
-    else
+        central_leave_shard(t->cache.shard);
+    } else {
         unlink_thread(t);
+    }
     t->life = LIFE_ENDED;
     t->stack_high = t->stack_low = t->thread_pointer = 0;
     t->other_stack = (struct range){0, 0};

@@ -125,9 +125,9 @@ alloc_large(struct cache *c, size_t size, enum span_kind kind, const struct sh_t
         atomic_store_explicit(&s->free_index, 1, memory_order_release);
         c->counts.mallocs[0]++;
         c->counts.large_alloc_b += bytes;
-        atomic_fetch_add(&heap_live_b, bytes);
+        atomic_fetch_add(&heap_size.live_b, bytes);
         if (kind_is_scannable(kind))
-            atomic_fetch_add(&heap_scannable_b, bytes);
+            atomic_fetch_add(&heap_size.scannable_b, bytes);
         c->unpaid_b += (int64_t)bytes;
         central_add_large(c, s);
     }

@@ -16,7 +16,7 @@ cache_init(struct cache *c)
         c->spans[row] = &cache_empty_span;
         c->stock[row] = (struct stock){.batch = 1};
     }
-    c->shard = central_assign_shard();
+    c->shard = central_join_shard();
     c->tiny = 0;
     c->tiny_used = 0;
 }
@@ -24,8 +24,8 @@ cache_init(struct cache *c)
 void
 cache_tell(struct cache *c)
 {
-    atomic_fetch_add(&heap_live_b, (size_t)c->untold_b);
-    atomic_fetch_add(&heap_scannable_b, (size_t)c->untold_scannable_b);
+    atomic_fetch_add(&heap_size.live_b, (size_t)c->untold_b);
+    atomic_fetch_add(&heap_size.scannable_b, (size_t)c->untold_scannable_b);
     c->untold_b = c->untold_scannable_b = 0;
 }
 
@@ -173,14 +173,15 @@ cache_refill(struct cache *c, unsigned row)
 {
     if (next_word_has_slot(c, row))
         return true;
-    hook_allocation_point(c, class_size_b[row_class(row)]);
+    if (c->untold_b >= UNTOLD_MAX_B || c->stock[row].ready == NULL || is_set(&heap_marking)) {
+        cache_tell(c);
+        hook_allocation_point(c, class_size_b[row_class(row)]);
+    }
     for (;;) {
         cache_slow_enter(c);
         bool ready = find_in_cached(c, row) || find_in_stock(c, row);
         bool stocked = !ready && central_restock(c, row);
         ready = ready || (stocked && find_in_stock(c, row));
-        if (c->untold_b > UNTOLD_MAX_B)
-            cache_tell(c);
         cache_slow_leave(c);
         if (ready)
             return true;

@@ -36,7 +36,7 @@ struct cache {
     uintptr_t tiny;     /* the current tiny block, 0: none */
     uint32_t tiny_used; /* bytes taken of it */
     int64_t unpaid_b;   /* taken while a collection marks and not yet paid for; negative: credit */
-    int64_t untold_b, untold_scannable_b; /* not yet in heap_live_b, heap_scannable_b */
+    int64_t untold_b, untold_scannable_b; /* not yet in heap_size.live_b, heap_size.scannable_b */
     uint32_t swept_spans, swept_pages;    /* not yet told to the collector (hook_sweep_settle) */
     _Atomic uint32_t depth;
     _Atomic uint32_t stop_pending;
@@ -52,7 +52,7 @@ void cache_init(struct cache *c);
 void cache_flush(struct cache *c);
 /** How many spans it has, for the heap walker. */
 size_t cache_count(const struct cache *c);
-/** Brings heap_live_b and heap_scannable_b up to date. */
+/** Brings heap_size.live_b and heap_size.scannable_b up to date. */
 void cache_tell(struct cache *c);
 /** Fetches a span with a free slot for a row. False: no memory. Depth is held; may stop and
  * collect. */

@@ -17,8 +17,12 @@
 
 /** Makes the lists. False: no memory. */
 bool central_init(void);
-/** The shard of a new thread. */
-unsigned central_assign_shard(void);
+#define SHARDS_MAX 16u
+/** How many shards there are. */
+unsigned central_shards(void);
+/** The shard of a new thread, and when it ends. */
+unsigned central_join_shard(void);
+void central_leave_shard(unsigned shard);
 
 /**
  * Refills a thread's stock of a row with spans that have a free slot: swept partial ones, else ones
@@ -31,11 +35,11 @@ void central_unstock(struct cache *c, unsigned row);
 /** Enters a new large span. */
 void central_add_large(struct cache *c, struct span *s);
 /**
- * Acquires up to `most` unswept spans of a row for sweeping, all of one shard, linked by next; they
- * are in no list. NULL: none is left. *empty_wanted: so many empty ones are worth keeping, because
+ * Acquires up to `most` unswept spans of a shard's row for sweeping, linked by next; they are in no
+ * list. NULL: none is left. *empty_wanted: so many empty ones are worth keeping, because
  * threads took more spans of the row in the last cycle than are swept now.
  */
-struct span *central_take_unswept(const struct cache *c, unsigned row, unsigned most,
+struct span *central_take_unswept(unsigned shard, unsigned row, unsigned most,
                                   unsigned *empty_wanted);
 /** Files such spans, or some of them, after the sweep. */
 void central_file_swept(struct span *first);

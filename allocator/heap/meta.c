@@ -6,7 +6,8 @@
 #include <string.h>
 
 #define CHUNK_B ((size_t)256 << 10)
-#define MIN_SHIFT 4
+/* A cache line: no two spans' bits share one, or their threads would wait for each other. */
+#define MIN_SHIFT 6
 #define MAX_SHIFT 16
 
 struct free_block {

@@ -9,8 +9,7 @@
 struct pageheap pageheap SH_STATE = {.lock = {.rank = RANK_PAGEHEAP}};
 _Atomic uint32_t heap_sweepgen SH_STATE = 2;
 _Atomic uint32_t heap_marking SH_STATE = 0;
-_Atomic size_t heap_live_b SH_STATE = 0;
-_Atomic size_t heap_scannable_b SH_STATE = 0;
+struct heap_size heap_size SH_STATE;
 
 /* Address space for at least one arena more than asked, so that the base can be aligned. */
 static uintptr_t
@@ -92,16 +91,24 @@ grow(size_t npages)
 uintptr_t
 pageheap_take_pages(size_t npages, bool *needzero)
 {
+    size_t n = 1;
+    return pageheap_take_run(npages, &n, needzero);
+}
+
+uintptr_t
+pageheap_take_run(size_t npages, size_t *n, bool *needzero)
+{
+    struct pages *pages = &pageheap.pages;
     size_t first = 0, fresh = 0;
     if (npages > pageheap.reserved_b / PAGE_B)
         return 0;
     lock_take(&pageheap.lock);
-    bool found = pages_alloc(&pageheap.pages, npages, &first, &fresh) ||
-                 (grow(npages) && pages_alloc(&pageheap.pages, npages, &first, &fresh));
+    bool found = pages_alloc_pieces(pages, npages, n, &first, &fresh) ||
+                 (grow(npages) && pages_alloc_pieces(pages, npages, n, &first, &fresh));
     if (found)
-        atomic_fetch_add(&pageheap.transit_pages, npages);
+        atomic_fetch_add(&pageheap.transit_pages, *n * npages);
     lock_drop(&pageheap.lock);
-    *needzero = fresh < npages;
+    *needzero = fresh < *n * npages;
     return found ? pageheap.base + first * PAGE_B : 0;
 }
 

@@ -40,6 +40,8 @@ pageheap_span_of(uintptr_t address)
 /** Takes pages without making a span of them. 0: no memory. *needzero: they may have old contents.
  */
 uintptr_t pageheap_take_pages(size_t npages, bool *needzero);
+/** The same, and up to *n times npages if what follows is free too; sets *n. */
+uintptr_t pageheap_take_run(size_t npages, size_t *n, bool *needzero);
 /** Gives such pages back. */
 void pageheap_return_pages(uintptr_t base, size_t npages);
 /** Makes a span of taken pages, swept and empty. NULL: no memory for its record. */
@@ -56,9 +58,14 @@ extern _Atomic uint32_t heap_sweepgen;
 /** A collection marks: what sh_free gives back must not be reused before the sweep, since it may be
  * in a mark queue. Changed only in a stop. */
 extern _Atomic uint32_t heap_marking;
-/** Bytes that count against the heap goal: marked last time, plus whole spans handed out since. */
-extern _Atomic size_t heap_live_b;
-/** Of these, bytes in spans whose objects may hold pointers: what marking would have to read. */
-extern _Atomic size_t heap_scannable_b;
+/* In a cache line of its own: it changes often, its neighbours are read often. */
+struct heap_size {
+    /* Bytes that count against the heap goal: marked last time, plus whole spans handed out since.
+     */
+    _Atomic size_t live_b;
+    /* Of these, bytes in spans whose objects may hold pointers: what marking would have to read. */
+    _Atomic size_t scannable_b;
+} __attribute__((aligned(CACHE_LINE_B)));
+extern struct heap_size heap_size;
 
 #endif

@@ -275,10 +275,29 @@ pages_take(struct pages *p, size_t first, size_t n)
 bool
 pages_alloc(struct pages *p, size_t n, size_t *first, size_t *fresh)
 {
+    size_t pieces = 1;
+    return pages_alloc_pieces(p, n, &pieces, first, fresh);
+}
+
+/* Free pages from first on, at most `most`. */
+static size_t
+free_from(const struct pages *p, size_t first, size_t most)
+{
+    size_t n = 0, end = p->nchunks * CHUNK_PAGES;
+    while (n < most && first + n < end && (p->free[(first + n) / 64] >> (first + n) % 64 & 1) != 0)
+        n++;
+    return n;
+}
+
+bool
+pages_alloc_pieces(struct pages *p, size_t n, size_t *pieces, size_t *first, size_t *fresh)
+{
     size_t root = p->hint >> level_shift(0);
     if (n == 0 || n > p->free_pages || !find_run(p, 0, root, p->nodes[0], n, first))
         return false;
-    *fresh = pages_take(p, *first, n);
+    if (*pieces > 1)
+        *pieces = free_from(p, *first, *pieces * n) / n;
+    *fresh = pages_take(p, *first, *pieces * n);
     return true;
 }
 

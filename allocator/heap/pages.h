@@ -41,6 +41,8 @@ void pages_add(struct pages *p, size_t first, size_t n);
  * behind them (they read as zero).
  */
 bool pages_alloc(struct pages *p, size_t n, size_t *first, size_t *fresh);
+/** The same for up to *pieces times n pages, as many as are free there in one run; sets *pieces. */
+bool pages_alloc_pieces(struct pages *p, size_t n, size_t *pieces, size_t *first, size_t *fresh);
 /** Gives pages back; they keep their memory. */
 void pages_free(struct pages *p, size_t first, size_t n);
 /** The highest run of at most max free pages that have memory, below page `below`. False: none. */

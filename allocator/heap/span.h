@@ -98,6 +98,7 @@ struct span_list {
 
 void span_list_push(struct span_list *list, struct span *s);
 void span_list_remove(struct span *s);
+/** NULL: the list is empty. */
 struct span *span_list_pop(struct span_list *list);
 
 static inline unsigned

@@ -40,7 +40,8 @@ static void
 sample_all(void)
 {
     uint64_t now_ns = os_now_ns();
-    events_add(EVENT_HEAP, now_ns, now_ns, atomic_load(&heap_live_b), atomic_load(&cycle.goal_b));
+    events_add(EVENT_HEAP, now_ns, now_ns, atomic_load(&heap_size.live_b),
+               atomic_load(&cycle.goal_b));
     sample_rss();
 }
 

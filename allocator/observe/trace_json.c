@@ -248,7 +248,7 @@ static void
 put_now(struct writer *w)
 {
     uint64_t now_ns = os_now_ns(), sweep_ns = sweep_began_ns();
-    put_heap(w, now_ns, atomic_load(&heap_live_b), atomic_load(&cycle.goal_b));
+    put_heap(w, now_ns, atomic_load(&heap_size.live_b), atomic_load(&cycle.goal_b));
     put_counter(w, "resident memory", now_ns, os_rss_b());
     if (sweep_ns != 0 && sweep_ns < now_ns)
         put_slice(w, slices[EVENT_SWEEP_PHASE].name, TRACK_PHASES, sweep_ns, now_ns,

@@ -208,7 +208,7 @@ test_frees_before_a_collection_do_not_lower_the_live_heap(void **state)
     void **held = sh_alloc(20000 * sizeof *held);
     run_elsewhere(hold_every_tenth, held);
     sh_collect();
-    size_t live_b = atomic_load(&heap_live_b);
+    size_t live_b = atomic_load(&heap_size.live_b);
     sh_stats_read(&stats);
     assert_in_range(live_b, stats.marked_b, stats.marked_b + (1 << 20));
     SH_KEEP_ALIVE(held);

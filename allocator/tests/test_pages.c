@@ -235,6 +235,29 @@ test_whole_range_can_be_taken_once(void **state)
 }
 
 static void
+test_pieces_end_where_the_free_run_ends(void **state)
+{
+    (void)state;
+    struct pages p;
+    size_t first, fresh, pieces = 5;
+    start(&p);
+    assert_true(pages_alloc(&p, NPAGES, &first, &fresh));
+    pages_free(&p, 10, 2);
+    pages_free(&p, 100, 11);
+    assert_true(pages_alloc_pieces(&p, 3, &pieces, &first, &fresh));
+    assert_int_equal(first, 100);
+    assert_int_equal(pieces, 3);
+    assert_int_equal(p.free_pages, 4);
+    pieces = 5;
+    assert_true(pages_alloc_pieces(&p, 1, &pieces, &first, &fresh));
+    assert_int_equal(first, 10);
+    assert_int_equal(pieces, 2);
+    pieces = 1;
+    assert_false(pages_alloc_pieces(&p, 3, &pieces, &first, &fresh));
+    pages_discard(&p);
+}
+
+static void
 test_zero_pages_are_refused(void **state)
 {
     (void)state;
@@ -301,6 +324,7 @@ main(void)
         cmocka_unit_test(test_random_operations_match_a_naive_bitmap),
         cmocka_unit_test(test_run_across_chunks_is_found),
         cmocka_unit_test(test_whole_range_can_be_taken_once),
+        cmocka_unit_test(test_pieces_end_where_the_free_run_ends),
         cmocka_unit_test(test_zero_pages_are_refused),
         cmocka_unit_test(test_nothing_is_free_before_it_is_added),
         cmocka_unit_test(test_run_longer_than_a_root_entry_is_found),
