@@ -9,12 +9,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from harness import catalog, laws, outcomes, target
+from harness import catalog, laws, outcomes, show, store, target
 from harness.catalog import Pitfall
 from harness.project import Project
 from harness.sheet import Sheet
 from harness.summary import summarise
-from harness.tests import lines, tiny
+from harness.tests import golden, lines, tiny
 
 SCHEMAS = Path(__file__).parents[1] / "schema"
 
@@ -341,6 +341,28 @@ def test_target_files_follow_their_schema(tiny_project: Project) -> None:
     rows = {row["id"]: row for row in target.bench(summary)["rows"]}
     assert rows["clang-O2"]["met"] is False
     assert "not installed" in rows["clang-O2"]["reason"]
+
+
+def test_target_files_are_the_golden_ones(tiny_project: Project) -> None:
+    """A row of every kind: with and without a ratio, left out, held, broken, not judged."""
+    pitfall = pitfall_with(
+        tiny_project,
+        law("exact", "equals = 1").replace('"it"', '"too-few"')
+        + law("exact", "equals = 1", metric="growths").replace('"it"', '"unknown"')
+        + '[[outcome]]\nvariant = "bad"\nexpect = "manifest"\n'
+        + detector("asan", "stack-buffer-overflow"), drop_laws=False, bad=MARKED)
+    stored = [*full_run(), lines.cell("bad", "gcc-O2+asan", sanitizer="asan"),
+              lines.sample("bad", {}, name="gcc-O2+asan", role="detect", round_=0,
+                           report=ASAN.format(line=2))]
+    stored[0]["git"] = "0123abcd"
+    for line in stored:
+        if line["kind"] == "sample" and line["variant"] == "bad" and line["role"] == "timed":
+            line["metrics"]["ns_per_op"] += line["round"] ** 2  # so that low, ratio, high differ
+    summary = summarise(stored, [pitfall])
+    show.write_bench(tiny_project, tiny_project.latest / store.RUN_FILE, summary)
+    show.write_laws(tiny_project, summary)
+    for name in ("bench.json", "laws.json"):
+        golden.check(name, (tiny_project.latest / name).read_text(encoding="utf-8"))
 
 
 def test_summary_of_the_same_lines_is_the_same(tiny_project: Project) -> None:

@@ -22,6 +22,7 @@ from harness.fault import Fault, UsageFault
 from harness.metrics import METRICS
 from harness.progress import Live
 from harness.project import Project, here
+from harness.tests import golden
 
 WORKS = """
 [[peer]]
@@ -260,6 +261,20 @@ def test_small_run_is_stored_judged_and_valid(project: Project, quiet: Live) -> 
     assert rows["trees/scaling/value"]["met"] and rows["trees/scaling/value"]["ratio"] is None
     plain = rows["trees/work_s/boehm-parallel"]
     assert plain["goal"] is None and plain["met"] is None and plain["ratio"] == pytest.approx(1 / 3)
+
+
+def test_peers_file_is_the_golden_one(project: Project, quiet: Live) -> None:
+    write(project, "fake/go", program(4.0).replace(
+        '"stop_max_ns": 1000', '"stop_max_ns": null, "why_stop_max_ns": "it never stopped"'))
+    path = measure(project, quiet)
+    _, stored = peers.judge(project, path)
+    for line in stored:
+        if line["kind"] == "run":
+            line |= {"git": "0123abcd", "machine": {"cpus": 2, "reasons": {}}}
+        elif line["kind"] == "sample":
+            line["metrics"].pop(peer_rows.STOLEN, None)
+    peers.write(project, path, peer_rows.judge(stored, peer_catalog.load(project)), stored)
+    golden.check("peers.json", (project.latest / peers.FIGURES).read_text(encoding="utf-8"))
 
 
 def test_the_better_of_two_configurations_is_compared_with(project: Project, quiet: Live) -> None:

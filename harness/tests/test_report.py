@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from html.parser import HTMLParser
@@ -15,9 +14,9 @@ import pytest
 from harness import report
 from harness.charts import Chart, draw
 from harness.report_view import estimate, interval_text, ratio_text
+from harness.tests import golden
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-DATA = Path(__file__).parent / "data"
 VOID = {"meta", "br", "link", "img", "input", "hr", "path", "circle", "use", "polygon"}
 
 
@@ -57,14 +56,14 @@ class Page(HTMLParser):
 
 @pytest.fixture()
 def summary() -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((DATA / "summary.json").read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = json.loads((golden.DATA / "summary.json").read_text(encoding="utf-8"))
     return loaded
 
 
 @pytest.fixture(scope="module")
 def charts(tmp_path_factory: pytest.TempPathFactory) -> list[Chart]:
     """The charts of two pitfalls and of the whole run: enough to look at."""
-    loaded = json.loads((DATA / "summary.json").read_text(encoding="utf-8"))
+    loaded = json.loads((golden.DATA / "summary.json").read_text(encoding="utf-8"))
     loaded["pitfalls"] = loaded["pitfalls"][1:3]
     out = tmp_path_factory.mktemp("plots")
     return draw(loaded, out, templates=ROOT / "plots")
@@ -109,12 +108,8 @@ def test_page_is_the_same_each_time(summary: dict[str, Any], charts: list[Chart]
 
 @pytest.mark.parametrize("anchor", ["results", "p-unsafe-cast", "left-out"])
 def test_parts_are_the_golden_ones(summary: dict[str, Any], anchor: str) -> None:
-    """PITMARK_UPDATE_GOLDEN=1 writes them anew; then read the difference."""
-    golden = DATA / f"report-{anchor}.html"
     text = section(report.render(summary, []), anchor) + "</section>\n"
-    if os.environ.get("PITMARK_UPDATE_GOLDEN"):
-        golden.write_text(text, encoding="utf-8")
-    assert text == golden.read_text(encoding="utf-8")
+    golden.check(f"report-{anchor}.html", text)
 
 
 def test_null_metric_says_not_measured_and_why(summary: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,14 @@ import pytest
 from rich.console import Console
 
 from harness.table import show
+from harness.tests import golden
 
-DATA = Path(__file__).parent / "data"
 PLACES = [("report", "results/latest/report.html"), ("charts", "results/latest/plots/")]
 
 
 @pytest.fixture()
 def summary() -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((DATA / "summary.json").read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = json.loads((golden.DATA / "summary.json").read_text(encoding="utf-8"))
     return loaded
 
 
@@ -40,12 +39,7 @@ def printed(summary: dict[str, Any], encoding: str = "utf-8") -> str:
 
 
 def test_plain_table_is_the_golden_one(summary: dict[str, Any]) -> None:
-    """PITMARK_UPDATE_GOLDEN=1 writes it anew; then read the difference."""
-    golden = DATA / "table.txt"
-    text = printed(summary)
-    if os.environ.get("PITMARK_UPDATE_GOLDEN"):
-        golden.write_text(text, encoding="utf-8")
-    assert text == golden.read_text(encoding="utf-8")
+    golden.check("table.txt", printed(summary))
 
 
 def test_table_fits_100_columns_and_has_no_colour_codes(summary: dict[str, Any]) -> None:
