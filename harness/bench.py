@@ -16,7 +16,7 @@ from typing import Any
 from harness import catalog, matrix, measure, plan, probes, samples, store
 from harness.build import Builder, Failed, Program
 from harness.fault import Fault, UsageFault
-from harness.launch import Launcher, affinity
+from harness.launch import Launcher
 from harness.measure import Bench
 from harness.plan import Options, ProgramKey, Spec
 from harness.progress import Live
@@ -140,25 +140,24 @@ def _measure(project: Project, options: Options, live: Live, chosen: Sequence[ca
                 for b in built if isinstance(b, Program)}
     if not any(key.cell.count("+") == 0 for key in programs):
         raise Fault("nothing was built, so nothing is measured: see the compiler's messages above")
-    with pinned() as cpu:
-        bench = Bench(builder, launcher, cpu, {p.id: p for p in chosen}, programs, run_id)
-        done = {line["sample"] for line in old if line["kind"] == "sample"}
-        live.phase("calibrating")
-        counts, failures = measure.calibrate(bench, options.region_s, _known_counts(old),
-                                             live.tick)
-        for (pitfall, variant), why in failures.items():
-            live.say(f"{pitfall}.{variant} does not run: {why}")
-            counts.setdefault((pitfall, variant), 1)
-        events = probes.perf_events() if options.extras else probes.Events((), {})
-        live.phase("measuring")
-        specs = specs_of(options, chosen, cells, list(programs))
-        taken: list[dict[str, Any]] = []
+    bench = Bench(builder, launcher, {p.id: p for p in chosen}, programs, run_id)
+    done = {line["sample"] for line in old if line["kind"] == "sample"}
+    live.phase("calibrating")
+    counts, failures = measure.calibrate(bench, options.region_s, _known_counts(old),
+                                         live.tick)
+    for (pitfall, variant), why in failures.items():
+        live.say(f"{pitfall}.{variant} does not run: {why}")
+        counts.setdefault((pitfall, variant), 1)
+    events = probes.perf_events() if options.extras else probes.Events((), {})
+    live.phase("measuring")
+    specs = specs_of(options, chosen, cells, list(programs))
+    taken: list[dict[str, Any]] = []
 
-        def sink(line: dict[str, Any]) -> None:
-            kept.append(line)
-            taken.append({"role": line["role"], "message": line["status"]["message"]})
+    def sink(line: dict[str, Any]) -> None:
+        kept.append(line)
+        taken.append({"role": line["role"], "message": line["status"]["message"]})
 
-        measure.run_all(bench, specs, done, counts, events, sink, live.tick)
+    measure.run_all(bench, specs, done, counts, events, sink, live.tick)
     (kept.path.parent / COMPLETE).touch()
     failed = sum(1 for t in taken if t["message"] and t["role"] != "detect")
     return Done(kept.path, run_id, len(taken) + len(done),
@@ -208,20 +207,6 @@ def _known_counts(old: Sequence[dict[str, Any]]) -> dict[tuple[str, str], int]:
             count = line["args"][line["args"].index("--count") + 1]
             result[line["pitfall"], line["variant"]] = int(count)
     return result
-
-
-@contextmanager
-def pinned() -> Iterator[int | None]:
-    """Gives the last processor to the measured programs and keeps this process off it."""
-    available = probes.cpus()
-    if len(available) < 2:
-        yield available[0] if available else None
-        return
-    affinity(available[:-1])
-    try:
-        yield available[-1]
-    finally:
-        affinity(available)
 
 
 def fresh_seed() -> int:

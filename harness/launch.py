@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,6 @@ class Job:
 
     program: Path
     args: tuple[str, ...] = ()
-    cpu: int | None = None
     timeout_s: float = 60.0
     env_pad_b: int = 0
     env: tuple[tuple[str, str], ...] = ()
@@ -112,8 +110,6 @@ class Launcher:
         command = [str(self.path), "--timeout", f"{job.timeout_s:g}", "--limit", str(FILE_LIMIT_B),
                    "--env-pad", str(job.env_pad_b), "--result", str(folder / "result"),
                    "--stdout", str(folder / "out"), "--stderr", str(folder / "err")]
-        if job.cpu is not None:
-            command += ["--cpu", str(job.cpu)]
         if job.record:
             command += ["--record", str(folder / "record")]
         if job.observe:
@@ -214,7 +210,3 @@ def _timeline(path: Path) -> list[tuple[int, int]]:
     step = -(-len(points) // TIMELINE_POINTS)
     return points[::step] if step > 1 else points
 
-
-def affinity(cpus: Sequence[int]) -> None:
-    """Keeps this process (and the compilers it starts) on some processors."""
-    os.sched_setaffinity(0, cpus)

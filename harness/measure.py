@@ -1,7 +1,8 @@
 """Takes samples: links each program in a fresh layout, runs it, hands the line to a sink.
 
-One program runs at a time, on one processor; the links of the next few samples are prepared on
-the others meanwhile. What is there already (a resumed run) is skipped.
+One program runs at a time, on all processors that the harness may use: the collector has threads
+of its own. Nothing else runs meanwhile: the programs of the next few samples are linked together
+before the first of them starts. What is there already (a resumed run) is skipped.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from harness.fault import BuildFault
 from harness.launch import STOPPED, Job, Launcher, Run
 from harness.plan import SWEEP_COUNT, ProgramKey, Spec, calibration_cell
 
-LINKS_AHEAD = 4
+LINKS_AT_ONCE = 8
 STARTUP_RUNS, STARTUP_WARMUP = 12, 2
 INSTRUCTION_COUNT = 3  # rounds under callgrind, about 50 times slower
 TIMED_FUNCTION = "run_rounds*"  # of pitfall.c: what callgrind counts
@@ -42,7 +43,6 @@ class Bench:
 
     builder: Builder
     launcher: Launcher
-    cpu: int | None
     pitfalls: Mapping[str, Pitfall]
     programs: Mapping[ProgramKey, Program]
     run_id: str
@@ -112,8 +112,7 @@ def _calibrate_one(bench: Bench, key: ProgramKey, region_s: float) -> int | str:
             return str(fault)
         args = (*arguments(pitfall, pitfall.parameter.default, None),
                 "--seconds", f"{region_s:g}")
-        run = bench.launcher.run(Job(path, args, cpu=_cpu(bench, pitfall),
-                                     timeout_s=pitfall.timeout_s))
+        run = bench.launcher.run(Job(path, args, timeout_s=pitfall.timeout_s))
     if not run.ok or run.record is None:
         return run.message or "it failed"
     count, time_ns = run.record.get("count"), run.record.get("time_ns")
@@ -131,10 +130,6 @@ def arguments(pitfall: Pitfall, n: int, count: int | None) -> tuple[str, ...]:
     if pitfall.threads > 1:
         args += ("--threads", str(pitfall.threads))
     return args if count is None else (*args, "--count", str(count))
-
-
-def _cpu(bench: Bench, pitfall: Pitfall) -> int | None:
-    return bench.cpu if pitfall.threads == 1 else None
 
 
 def run_all(bench: Bench, specs: Sequence[Spec], done: set[str],
@@ -161,7 +156,7 @@ def run_all(bench: Bench, specs: Sequence[Spec], done: set[str],
 
 
 class _Links:
-    """Links the programs of the next few samples ahead of time, and deletes them after use.
+    """Links the programs of the next few samples while none runs, and deletes them after use.
 
     Samples that stand together and have the same program and layout share one link.
     """
@@ -170,7 +165,7 @@ class _Links:
         self._bench = bench
         self._specs = specs
         self._folder = folder
-        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._pool = ThreadPoolExecutor(max_workers=len(probes.cpus()))
         self._ready: dict[Path, Future[None]] = {}
         self._next = 0
 
@@ -179,16 +174,18 @@ class _Links:
         return self._folder / digest([spec.pitfall, spec.variant, spec.cell, str(spec.layout_seed)])
 
     def _prepare(self, until: int) -> None:
-        while self._next < len(self._specs) and self._next <= until:
+        while self._next < min(until, len(self._specs)):
             path, spec = self._path(self._next), self._specs[self._next]
             if path not in self._ready:
                 self._ready[path] = self._pool.submit(
                     self._bench.builder.link, self._bench.program(spec), spec.layout_seed, path)
             self._next += 1
+        wait(self._ready.values())
 
     def take(self, index: int) -> Path:
         """The linked program of a sample; BuildFault if it does not link."""
-        self._prepare(index + LINKS_AHEAD)
+        if index >= self._next:
+            self._prepare(index + LINKS_AT_ONCE)
         path = self._path(index)
         self._ready[path].result()
         return path
@@ -211,8 +208,8 @@ def take(bench: Bench, spec: Spec, path: Path, count: int,
     pitfall = bench.pitfalls[spec.pitfall]
     program = bench.program(spec)
     args = arguments(pitfall, spec.n, count)
-    job = Job(path, args, cpu=_cpu(bench, pitfall), timeout_s=pitfall.timeout_s,
-              env_pad_b=spec.env_pad_b, env=program.cell.environment)
+    job = Job(path, args, timeout_s=pitfall.timeout_s, env_pad_b=spec.env_pad_b,
+              env=program.cell.environment)
     if spec.role == "sweep":
         job = replace(job, args=arguments(pitfall, spec.n, SWEEP_COUNT))
     elif spec.role == "observe":

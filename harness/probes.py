@@ -93,6 +93,7 @@ def machine() -> dict[str, Any]:
         "kernel": platform.release(),
         "system": _pretty_name(),
         "cpus": os.cpu_count(),
+        "cpu_set": cpus(),
         "cpu_model": fact("cpu_model", model[1] if model else None, "not in /proc/cpuinfo"),
         "memory_b": fact("memory_b", int(memory[1]) * 1024 if memory else None,
                          "not in /proc/meminfo"),
@@ -230,5 +231,5 @@ def git_state(root: Path) -> tuple[str | None, bool]:
 
 
 def cpus() -> list[int]:
-    """The processors this process may use."""
+    """The processors this process, and all that it starts, may use."""
     return sorted(os.sched_getaffinity(0))

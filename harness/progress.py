@@ -27,6 +27,7 @@ class Live:
                 TextColumn("{task.completed:.0f}/{task.total:.0f}"),
                 TextColumn("{task.fields[left]}"), TextColumn("{task.description}"),
                 console=console, transient=True,
+                auto_refresh=False,  # its thread would run beside the measured program
             )
 
     def __enter__(self) -> Live:
@@ -56,7 +57,7 @@ class Live:
         left = time_left(now - self._started, done, total)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, total=max(total, 1), description=what,
-                             left=left)
+                             left=left, refresh=True)
         elif now - self._said >= PLAIN_EVERY_S:
             self._said = now
             self.console.print(f"{self._phase}: {done}/{total}, {left} ({what})", highlight=False,

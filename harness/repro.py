@@ -121,12 +121,11 @@ def _under(project: Project, tool: str, path: Path, spec: Spec, args: list[str],
 def _again(project: Project, builder: Builder, built: Program, spec: Spec,
            pitfall: catalog.Pitfall, path: Path, line: dict[str, Any], console: Console) -> int:
     key = ProgramKey(spec.pitfall, spec.variant, spec.cell)
-    with bench.pinned() as cpu:
-        place = Bench(builder, Launcher(project), cpu, {pitfall.id: pitfall}, {key: built}, "")
-        args = line["args"]
-        count = int(args[args.index("--count") + 1]) if "--count" in args else 1
-        events = probes.perf_events() if spec.role == "perf" else probes.Events((), {})
-        new = measure.take(place, spec, path, count, events)
+    place = Bench(builder, Launcher(project), {pitfall.id: pitfall}, {key: built}, "")
+    args = line["args"]
+    count = int(args[args.index("--count") + 1]) if "--count" in args else 1
+    events = probes.perf_events() if spec.role == "perf" else probes.Events((), {})
+    new = measure.take(place, spec, path, count, events)
     print_comparison(line, new, console)
     return FAILED if new["status"]["message"] and not line["status"]["message"] else OK
 

@@ -1,24 +1,23 @@
 /*
  * Runs one program and tells what it cost: the only process between the harness and a sample.
  *
- *     launcher --cpu N --timeout SECONDS --env-pad BYTES --result FILE -- PROGRAM [ARGUMENT...]
+ *     launcher --timeout SECONDS --env-pad BYTES --result FILE -- PROGRAM [ARGUMENT...]
  *
  * Why not from Python: Linux folds the resident high-water mark of the process that calls exec into
  * the new program's ru_maxrss, so a 1 MiB program started by a 400 MiB interpreter reports 400 MiB.
  * This program is static and small; what it forks starts at a few hundred KiB.
  *
- * The program gets: a process group of its own, one CPU, an environment of PATH, LC_ALL, the
- * --env pairs and padding, descriptor 3 open on the record file, stdout and stderr in files of
- * limited size. When its time is up the whole group is killed, and so is whatever else it left
- * behind (the launcher is a subreaper). One JSON line goes to --result. Exit status: 0 if a result
- * was written, 2 for a usage error, 3 if something of the system failed.
+ * The program gets: the processors of the harness, a process group of its own, an environment of
+ * PATH, LC_ALL, the --env pairs and padding, descriptor 3 open on the record file, stdout and
+ * stderr in files of limited size. When its time is up the whole group is killed, and so is
+ * whatever else it left behind (the launcher is a subreaper). One JSON line goes to --result. Exit
+ * status: 0 if a result was written, 2 for a usage error, 3 if something of the system failed.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -43,7 +42,6 @@ enum {
 };
 
 struct options {
-    int cpu; /* -1: any */
     double timeout_s;
     long env_pad_b;
     long long limit_b; /* of each file that the program writes */
@@ -82,7 +80,7 @@ usage(const char *problem)
 {
     fprintf(stderr,
             "launcher: %s\n"
-            "usage: launcher [--cpu N] [--timeout S] [--env-pad BYTES] [--env NAME=VALUE]...\n"
+            "usage: launcher [--timeout S] [--env-pad BYTES] [--env NAME=VALUE]...\n"
             "                [--record FILE] [--stdout FILE] [--stderr FILE] [--limit BYTES]\n"
             "                [--observe FILE] [--no-aslr] --result FILE -- PROGRAM [ARGUMENT...]\n",
             problem);
@@ -117,9 +115,6 @@ read_option(struct options *o, int which)
     char *end;
 
     switch (which) {
-    case 'c':
-        o->cpu = (int)number(optarg, "--cpu takes a number");
-        break;
     case 't':
         o->timeout_s = strtod(optarg, &end);
         if (end == optarg || *end != '\0' || !(o->timeout_s > 0))
@@ -165,16 +160,21 @@ static void
 read_options(struct options *o, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"cpu", required_argument, NULL, 'c'},     {"timeout", required_argument, NULL, 't'},
-        {"env-pad", required_argument, NULL, 'p'}, {"env", required_argument, NULL, 'v'},
-        {"limit", required_argument, NULL, 'l'},   {"record", required_argument, NULL, 'r'},
-        {"stdout", required_argument, NULL, 'o'},  {"stderr", required_argument, NULL, 'e'},
-        {"result", required_argument, NULL, 'R'},  {"observe", required_argument, NULL, 'b'},
-        {"no-aslr", no_argument, NULL, 'a'},       {NULL, 0, NULL, 0},
+        {"timeout", required_argument, NULL, 't'},
+        {"env-pad", required_argument, NULL, 'p'},
+        {"env", required_argument, NULL, 'v'},
+        {"limit", required_argument, NULL, 'l'},
+        {"record", required_argument, NULL, 'r'},
+        {"stdout", required_argument, NULL, 'o'},
+        {"stderr", required_argument, NULL, 'e'},
+        {"result", required_argument, NULL, 'R'},
+        {"observe", required_argument, NULL, 'b'},
+        {"no-aslr", no_argument, NULL, 'a'},
+        {NULL, 0, NULL, 0},
     };
     int which;
 
-    *o = (struct options){.cpu = -1, .timeout_s = 60, .limit_b = 16LL << 20};
+    *o = (struct options){.timeout_s = 60, .limit_b = 16LL << 20};
     o->env[o->env_count++] = "PATH=/usr/bin:/bin";
     o->env[o->env_count++] = "LC_ALL=C";
     while ((which = getopt_long(argc, argv, "+", known, NULL)) != -1)
@@ -201,20 +201,6 @@ place(const char *path, int target)
     }
 }
 
-/* One processor, or all of them: the harness keeps itself off the one that measures. */
-static void
-pin(int cpu)
-{
-    cpu_set_t set;
-
-    CPU_ZERO(&set);
-    for (unsigned i = 0; i < CPU_SETSIZE; i++)
-        if (cpu < 0 || i == (unsigned)cpu)
-            CPU_SET(i, &set);
-    if (sched_setaffinity(0, sizeof(set), &set) != 0)
-        die("sched_setaffinity");
-}
-
 /* In the child: everything that must hold before the program's first instruction. */
 static void
 become(struct options *o)
@@ -228,7 +214,6 @@ become(struct options *o)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    pin(o->cpu);
     place(NULL, STDIN_FILENO);
     place(o->out, STDOUT_FILENO);
     place(o->record, RECORD_FD);

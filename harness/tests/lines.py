@@ -9,7 +9,8 @@ def run(**settings: Any) -> dict[str, Any]:
     return {
         "v": 1, "kind": "run", "run": "r", "target": "bench",
         "started": "2026-01-02T03:04:05+00:00", "git": None, "git_dirty": False, "seed": 1,
-        "settings": {"rounds": 3, **settings}, "machine": {"cpus": 2, "load": 0.1, "reasons": {}},
+        "settings": {"rounds": 3, **settings},
+        "machine": {"cpus": 2, "cpu_set": [0, 1], "load": 0.1, "reasons": {}},
         "tools": {"gcc": "gcc 12", "clang": None},
     }
 

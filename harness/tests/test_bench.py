@@ -15,8 +15,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from harness import bench, catalog, plan, store
+from harness import bench, catalog, measure, plan, store
+from harness.build import Builder, Program
 from harness.fault import Fault, UsageFault
+from harness.launch import Job, Launcher, Run
 from harness.plan import Options
 from harness.progress import Live, time_left
 from harness.project import Project, here
@@ -52,6 +54,30 @@ def test_small_run_is_stored_judged_and_valid(
     assert bad["metrics"]["peak_live_b"]["reason"] == "not known" if (
         "peak_live_b" in bad["metrics"]) else True
     assert bad["collections_at_ns"] == [5, 9]
+
+
+def test_nothing_is_linked_while_a_program_runs(
+    tiny_project: Project, quiet: Live, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linking: list[str] = []
+    beside: list[list[str]] = []
+    link, run = Builder.link, Launcher.run
+
+    def noted_link(self: Builder, program: Program, layout_seed: int, path: Path) -> None:
+        linking.append(path.name)
+        link(self, program, layout_seed, path)
+        linking.remove(path.name)
+
+    def noted_run(self: Launcher, job: Job) -> Run:
+        before = list(linking)
+        done = run(self, job)
+        beside.append(before + linking)
+        return done
+
+    monkeypatch.setattr(Builder, "link", noted_link)
+    monkeypatch.setattr(Launcher, "run", noted_run)
+    bench.run(tiny_project, replace(options, rounds=2 * measure.LINKS_AT_ONCE), quiet)
+    assert len(beside) > 4 * measure.LINKS_AT_ONCE and not any(beside)
 
 
 def test_seed_decides_order_layout_and_environment(

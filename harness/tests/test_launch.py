@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import probes
 from harness.launch import Job, Launcher, parse_record
 from harness.project import here
 
@@ -107,11 +108,16 @@ def test_environment_is_cleared_and_padded(launcher: Launcher) -> None:
     assert lines == {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "SH_GOGC": "off", "PAD": "x" * 100}
 
 
-def test_program_is_pinned_to_its_processor(launcher: Launcher, shell: Path) -> None:
-    cpu = max(os.sched_getaffinity(0))
-    text = "grep Cpus_allowed_list /proc/self/status"
-    run = launcher.run(Job(shell, ("-c", text), cpu=cpu, record=False))
-    assert run.stdout.split()[-1] == str(cpu)
+def test_program_has_the_processors_of_the_harness(launcher: Launcher) -> None:
+    text = "import os; print(*sorted(os.sched_getaffinity(0)))"
+    every = os.sched_getaffinity(0)
+    try:
+        for allowed in (every, {max(every)}):
+            os.sched_setaffinity(0, allowed)
+            run = launcher.run(Job(Path("/usr/bin/python3"), ("-c", text), record=False))
+            assert [int(cpu) for cpu in run.stdout.split()] == sorted(allowed) == probes.cpus()
+    finally:
+        os.sched_setaffinity(0, every)
 
 
 def test_timeline_follows_resident_memory(launcher: Launcher, tmp_path: Path) -> None:
@@ -129,7 +135,7 @@ def test_timeline_follows_resident_memory(launcher: Launcher, tmp_path: Path) ->
 
 def test_launcher_explains_its_arguments(launcher: Launcher) -> None:
     wrong: list[list[str]] = [
-        [], ["--result", "/dev/null"], ["--cpu", "x", "--result", "/dev/null"],
+        [], ["--result", "/dev/null"], ["--timeout", "x", "--result", "/dev/null"],
         ["--env-pad", "4096", "--result", "/dev/null", "--", "/bin/true"]]
     for arguments in wrong:
         command: list[str] = [str(launcher.path), *arguments]
