@@ -228,6 +228,24 @@ run_anew(struct outcome *out, const char *part, const char *const *environment)
     collect_outcome(out, child, pipe_ends);
 }
 
+/* What a test program does when it is run anew: `part` is the name of one of these. */
+struct program_part {
+    const char *name;
+    void (*run)(void);
+};
+
+/* What main() returns then: 0 when the part has returned, 2 if there is none of that name. */
+static NOINLINE int
+run_part(const struct program_part *parts, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(parts[i].name, name) == 0) {
+            parts[i].run();
+            return 0;
+        }
+    return 2;
+}
+
 /* In a child: says what is wrong and ends it. cmocka's assertions work in the parent only. */
 static NOINLINE void
 need(bool condition, const char *what)

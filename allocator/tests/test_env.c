@@ -248,30 +248,16 @@ test_no_address_space_at_all_is_fatal_and_says_why(void **state)
     assert_fatal(&out, "no address space: cannot reserve even 64 MiB");
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} parts[] = {
+static const struct program_part parts[] = {
     {"show", show},       {"look at dead", look_at_dead}, {"period", let_period_pass},
     {"corrupt", corrupt}, {"limited", restart_limited},   {"starved", restart_starved},
 };
-
-static int
-run_part(const char *name)
-{
-    for (size_t i = 0; i < COUNT_OF(parts); i++)
-        if (strcmp(parts[i].name, name) == 0) {
-            parts[i].run();
-            return 0;
-        }
-    return 2;
-}
 
 int
 main(int argc, char **argv)
 {
     if (argc > 1)
-        return run_part(argv[1]);
+        return run_part(parts, COUNT_OF(parts), argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults_hold_without_any_variable),
         cmocka_unit_test(test_gogc_sets_the_growth),

@@ -336,31 +336,17 @@ test_bad_number_of_events_is_fatal_and_named(void **state)
     }
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} parts[] = {
+static const struct program_part parts[] = {
     {"wrap", wrap},
     {"storm", storm_in_a_usual_ring},
     {"storm in one slot", storm_in_one_slot},
 };
 
-static int
-run_part(const char *name)
-{
-    for (size_t i = 0; i < COUNT_OF(parts); i++)
-        if (strcmp(parts[i].name, name) == 0) {
-            parts[i].run();
-            return 0;
-        }
-    return 2;
-}
-
 int
 main(int argc, char **argv)
 {
     if (argc > 1)
-        return run_part(argv[1]);
+        return run_part(parts, COUNT_OF(parts), argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_is_kept_before_the_start),
         cmocka_unit_test(test_events_are_kept_as_they_were_given),

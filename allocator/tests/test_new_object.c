@@ -71,26 +71,34 @@ fill_while_marking(void)
     sh_store(&root->slots[1], fresh);
 }
 
-static const struct part {
-    const char *name;
-    void (*fill)(void);
-} parts[] = {
-    {"begun", fill_when_marking_has_begun},
-    {"while-marking", fill_while_marking},
-};
-
-static int
-play(const struct part *part)
+static void
+play(void (*fill)(void))
 {
     sh_collect(); /* this stack has nothing from before main in it */
     run_elsewhere(put_value_into_root, NULL);
-    part->fill();
+    fill();
     collect();
     const unsigned char *value = ((const struct box *)root->slots[1])->slots[0];
     for (size_t i = 0; i < VALUE_B; i++)
         need(value[i] == FILLING, "the value is what it was");
-    return 0;
 }
+
+static void
+part_begun(void)
+{
+    play(fill_when_marking_has_begun);
+}
+
+static void
+part_while_marking(void)
+{
+    play(fill_while_marking);
+}
+
+static const struct program_part parts[] = {
+    {"begun", part_begun},
+    {"while-marking", part_while_marking},
+};
 
 /* ---- The tests ---- */
 
@@ -126,9 +134,8 @@ test_plain_store_into_an_object_born_while_marking_keeps_the_value(void **state)
 int
 main(int argc, char **argv)
 {
-    for (size_t i = 0; argc > 1 && i < COUNT_OF(parts); i++)
-        if (strcmp(argv[1], parts[i].name) == 0)
-            return play(&parts[i]);
+    if (argc > 1)
+        return run_part(parts, COUNT_OF(parts), argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain_store_into_a_new_object_keeps_what_only_the_stack_held),
         cmocka_unit_test(test_plain_store_into_an_object_born_while_marking_keeps_the_value),

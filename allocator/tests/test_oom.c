@@ -203,10 +203,7 @@ test_limit_of_the_system_is_out_of_memory_too(void **state)
     assert_success(&out);
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} parts[] = {
+static const struct program_part parts[] = {
     {"small", exhaust_small},     {"large", exhaust_large},           {"alloc", exhaust_by_alloc},
     {"hook frees", free_in_hook}, {"hook gives up", give_up_in_hook}, {"garbage", garbage_only},
     {"limit data", limit_data},
@@ -215,11 +212,8 @@ static const struct {
 int
 main(int argc, char **argv)
 {
-    for (size_t i = 0; argc > 1 && i < COUNT_OF(parts); i++)
-        if (strcmp(parts[i].name, argv[1]) == 0) {
-            parts[i].run();
-            return 0;
-        }
+    if (argc > 1)
+        return run_part(parts, COUNT_OF(parts), argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_try_alloc_of_small_objects_returns_null_and_recovers),
         cmocka_unit_test(test_try_alloc_of_large_objects_returns_null_and_recovers),

@@ -166,10 +166,8 @@ run_to_empty(void)
     need(after.mallocs - after.frees == after.heap_objects, "the counters agree");
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} parts[] = {{"trees", run_trees}, {"chains", run_chains}, {"to empty", run_to_empty}};
+static const struct program_part parts[] = {
+    {"trees", run_trees}, {"chains", run_chains}, {"to empty", run_to_empty}};
 
 static void
 expect_success(const char *part, const char *gogc)
@@ -206,11 +204,8 @@ test_nothing_is_left_after_a_storm(void **state)
 int
 main(int argc, char **argv)
 {
-    for (size_t i = 0; argc > 1 && i < COUNT_OF(parts); i++)
-        if (strcmp(parts[i].name, argv[1]) == 0) {
-            parts[i].run();
-            return 0;
-        }
+    if (argc > 1)
+        return run_part(parts, COUNT_OF(parts), argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trees_keep_their_shape_with_verification),
         cmocka_unit_test(test_chains_held_by_registers_keep_their_order),

@@ -132,24 +132,12 @@ part_full(void)
     exit(3);
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} parts[] = {
+static const struct program_part parts[] = {
     {"exit", part_exit},
     {"fork", part_fork},
     {"unknown thread", part_unknown_thread},
     {"full", part_full},
 };
-
-static int
-run_part(const char *name)
-{
-    for (size_t i = 0; i < COUNT_OF(parts); i++)
-        if (strcmp(parts[i].name, name) == 0)
-            parts[i].run();
-    return 2;
-}
 
 static void
 run_tracing(const char *part, const char *path, const char *more)
@@ -428,7 +416,7 @@ int
 main(int argc, char **argv)
 {
     if (argc > 1)
-        return run_part(argv[1]);
+        return run_part(parts, COUNT_OF(parts), argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_can_be_written_before_the_start),
         cmocka_unit_test(test_failure_is_told_by_errno),
