@@ -6,16 +6,21 @@ python=$1
 target=$2
 
 if [ ! -x "$python" ]; then
-    line='apt-get install -y --no-install-recommends python3'
-    if [ "$(id -u)" = 0 ]; then
-        root=''
-    else
-        root='sudo -n'
-    fi
-    echo "installing python3 (runs the harness)"
-    if ! { DEBIAN_FRONTEND=noninteractive $root apt-get update -q &&
-           DEBIAN_FRONTEND=noninteractive $root $line; } >/dev/null 2>&1; then
-        echo "python3 is missing and cannot be installed from here. As root: $line" >&2
+    line='apt-get install -y --no-install-recommends'
+    root='sudo -n'
+    [ "$(id -u)" = 0 ] && root=''
+    echo "installing python3${root:+ with sudo}: it runs the harness"
+    apt="$root env DEBIAN_FRONTEND=noninteractive"
+    if ! { $apt apt-get update -q && $apt $line python3; } >/dev/null 2>&1 </dev/null; then
+        # Without python3, deps.py cannot tell what else is missing.
+        for name in $(awk -v target="\"$target\"" '
+            /^\[/ { gsub(/[]["]/, ""); name = $0 }
+            /^for/ && (target == "\"all\"" || index($0, target)) { print name }
+        ' "$(dirname "$0")/packages.toml"); do
+            dpkg -s "$name" >/dev/null 2>&1 || line="$line $name"
+        done
+        echo "not installed: it takes root, or sudo without a password, and a network" >&2
+        echo "as root: $line" >&2
         exit 0
     fi
 fi

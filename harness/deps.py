@@ -115,12 +115,16 @@ def _apt(arguments: Sequence[str], prefix: Sequence[str]) -> str | None:
 
 
 def install(packages: Sequence[Package]) -> str | None:
-    """Installs them; None if it worked, else why not."""
+    """Says what it installs, and does; None if it worked, else why not."""
     if shutil.which("apt-get") is None:
         return "there is no apt-get here"
     prefix = _privilege()
     if prefix is None:
         return "neither root nor sudo without a password"
+    print(f"installing {len(packages)} package(s){' with sudo' if prefix else ''}:")
+    for package in packages:
+        print(f"  {package.name:20} {package.why}")
+    sys.stdout.flush()
     failed = _apt(["update"], prefix)
     if failed is not None:
         return f"apt-get update failed:\n{failed}"
@@ -147,10 +151,6 @@ def main(arguments: Sequence[str]) -> int:
     lacking = missing(load(), target)
     if not lacking:
         return 0
-    print(f"installing {len(lacking)} package(s):")
-    for package in lacking:
-        print(f"  {package.name:20} {package.why}")
-    sys.stdout.flush()
     problem = install(lacking)
     left = missing(lacking, "all")
     if not left:
