@@ -9,7 +9,7 @@ if [ ! -x "$python" ]; then
     line='apt-get install -y --no-install-recommends'
     root='sudo -n'
     [ "$(id -u)" = 0 ] && root=''
-    echo "installing python3${root:+ with sudo}: it runs the harness"
+    $root true 2>/dev/null && echo "installing python3${root:+ with sudo}: it runs the harness"
     apt="$root env DEBIAN_FRONTEND=noninteractive"
     if ! { $apt apt-get update -q && $apt $line python3; } >/dev/null 2>&1 </dev/null; then
         # Without python3, deps.py cannot tell what else is missing.
