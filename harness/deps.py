@@ -123,7 +123,7 @@ def install(packages: Sequence[Package]) -> str | None:
         return "neither root nor sudo without a password"
     print(f"installing {len(packages)} package(s){' with sudo' if prefix else ''}:")
     for package in packages:
-        print(f"  {package.name:20} {package.why}")
+        print(f"  {package.name:24} {package.why}")
     sys.stdout.flush()
     failed = _apt(["update"], prefix)
     if failed is not None:
@@ -158,6 +158,6 @@ def main(arguments: Sequence[str]) -> int:
     print(f"not installed: {problem or 'apt-get did not bring them'}", file=sys.stderr)
     for package in left:
         kind = "required" if package.required else "optional"
-        print(f"  {package.name:20} {kind}: {package.why}", file=sys.stderr)
+        print(f"  {package.name:24} {kind}: {package.why}", file=sys.stderr)
     print(f"as root: {apt_line(left)}\ngoing on with what is there", file=sys.stderr)
     return 0

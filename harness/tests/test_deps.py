@@ -67,7 +67,7 @@ def test_without_root_the_exact_line_is_printed_and_the_target_goes_on(
     assert deps.main(["test"]) == 0
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "pkg-a                required: a test" in captured.err
+    assert "pkg-a                    required: a test" in captured.err
     assert "as root: apt-get install -y --no-install-recommends pkg-a pkg-b" in captured.err
     assert "optional" in captured.err and "going on with what is there" in captured.err
 
