@@ -107,6 +107,14 @@ read_roots(struct sh_pause *pause, enum root_set set)
     pause->root_b = cycle.roots.stacks + cycle.roots.data;
 }
 
+/* What was scanned last time; at first, all that there is to scan. */
+static uint64_t
+expected_work_b(void)
+{
+    return atomic_load(&cycle.cycles) == 0 ? atomic_load(&heap_size.scannable_b)
+                                           : markers_figures().scanned_b;
+}
+
 /* Sets up marking: afterwards it needs nothing but markers. The world is stopped. */
 static void
 begin_marking(struct sh_pause *pause)
@@ -114,11 +122,11 @@ begin_marking(struct sh_pause *pause)
     struct cycle_record *r = &cycle.now;
     *r = (struct cycle_record){.start_ns = pause->start_ns, .pause = *pause};
     cycle.tries = 0;
-    cycle.small = pause->trigger == SH_TRIGGER_HEAP && !stress_is_on() &&
-                  cycle.barrier == BARRIER_DELETION && markers_figures().scanned_b <= STOP_WORK_B;
     run_start_functions();
     for (struct thread *t = world.threads; t != NULL; t = t->next)
         cache_tell(&t->cache);
+    cycle.small = pause->trigger == SH_TRIGGER_HEAP && !stress_is_on() &&
+                  cycle.barrier == BARRIER_DELETION && expected_work_b() <= STOP_WORK_B;
     r->live_before_b = atomic_load(&heap_size.live_b);
     r->goal_b = atomic_load(&cycle.goal_b);
     atomic_store(&heap_marking, 1);

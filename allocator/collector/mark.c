@@ -15,8 +15,8 @@
 
 #include "heap/pageheap.h"
 
-#define PIECE_B ((size_t)128 << 10) /* larger objects are scanned in pieces of this size */
-#define SHARE_EVERY 64              /* objects scanned between two looks at hungry markers */
+#define PIECE_B ((size_t)32 << 10) /* larger objects are scanned in pieces of this size */
+#define SHARE_EVERY 64             /* objects scanned between two looks at hungry markers */
 
 _Atomic uint32_t mark_hungry SH_STATE;
 
