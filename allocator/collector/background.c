@@ -78,7 +78,7 @@ scavenge(struct thread *t)
     bool urgent = false;
     if (cycle_is_marking() || pacing_scavenge_debt(&urgent) < SCAVENGE_PIECE_B)
         return IDLE_WAIT_NS;
-    uint64_t start_ns = os_now_ns();
+    uint64_t start_ns = os_cpu_ns();
     uint64_t started = events_begin();
     world_leave_safe(t); /* no stop finds pages on their way */
     size_t released_b = scavenger_release(&t->cache, SCAVENGE_PIECE_B);
@@ -86,7 +86,7 @@ scavenge(struct thread *t)
     events_end(EVENT_SCAVENGE, started, released_b, 0);
     if (released_b == 0)
         return IDLE_WAIT_NS;
-    return urgent ? 1 : (os_now_ns() - start_ns) * (100 / SCAVENGE_PERCENT - 1);
+    return urgent ? 1 : (os_cpu_ns() - start_ns) * (100 / SCAVENGE_PERCENT - 1);
 }
 
 static _Noreturn void
