@@ -11,6 +11,8 @@
 #include "collector/verify.h"
 #include "heap/central.h"
 #include "heap/os.h"
+#include "heap/scavenger.h"
+#include "observe/events.h"
 #include "observe/observe.h"
 
 #include <time.h>
@@ -192,7 +194,7 @@ end_marking(void)
     atomic_store(&span_allocate_black, 0);
     atomic_store(&heap_marking, 0);
     atomic_fetch_add(&heap_sweepgen, 2);
-    sweep_begin();
+    sweep_begin(atomic_load(&heap_size.live_b) - r->marked_b);
     cycle.marked_b = r->marked_b;
     atomic_store(&heap_size.live_b, r->marked_b);
     pacing_end(&f, r->mark_ns);
@@ -522,6 +524,21 @@ hook_allocation_point(struct cache *c, size_t size)
         cycle_begin(SH_TRIGGER_TIME);
     else if (unlikely(sweep_is_pending()))
         pay_by_sweeping(c);
+}
+
+void
+hook_pages_taken(struct cache *c)
+{
+    uint64_t over_b;
+    while (unlikely((over_b = pacing_over_limit()) > 0)) {
+        uint64_t start_ns = os_now_ns(), started = events_begin();
+        size_t released_b = scavenger_release_inside(c, over_b);
+        events_end(EVENT_SCAVENGE, started, released_b, 0);
+        pacing_add_release(os_now_ns() - start_ns);
+        if (!atomic_load(&c->stop_pending))
+            break;
+        hook_stop_here(c);
+    }
 }
 
 bool

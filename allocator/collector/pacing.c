@@ -23,6 +23,9 @@ static struct {
     _Atomic double work_per_byte;  /* published */
     _Atomic double sweep_per_byte; /* published; 0: nothing to sweep */
     _Atomic uint64_t scavenge_heap_b, scavenge_limit_b;
+    _Atomic uint64_t limit_b;    /* for all memory; UINT64_MAX: none */
+    _Atomic bool limiting;       /* what the limiter said last */
+    _Atomic uint64_t release_ns; /* spent by threads on keeping the limit, not yet accounted */
 } pacing SH_STATE;
 
 /* The pacer is used for some hundred nanoseconds at a time, and in the stop too: whoever has it
@@ -56,17 +59,32 @@ leave(void)
 
 /* ---- What the pacers are told ---- */
 
-/* Free slots in spans count as objects: the heap cannot give them back either. */
-static struct pacer_memory
+struct memory {
+    uint64_t mapped_b; /* all of the library that is not given back */
+    uint64_t free_b;   /* of these, in no span */
+    uint64_t in_use_b; /* of these, in spans */
+};
+
+static struct memory
 memory_now(void)
 {
     lock_take(&pageheap.lock);
     uint64_t used_b = atomic_load(&pageheap.used_b);
     uint64_t gone_b = pageheap.pages.scavenged_pages * PAGE_B;
     uint64_t free_b = pageheap.pages.free_pages * PAGE_B - gone_b;
-    uint64_t objects_b = pageheap.inuse_pages * PAGE_B;
+    uint64_t in_use_b = pageheap.inuse_pages * PAGE_B;
     lock_drop(&pageheap.lock);
-    return (struct pacer_memory){used_b - gone_b + meta_sys_b(), free_b, objects_b};
+    uint64_t own_b = meta_sys_b() + used_b / PAGE_B * sizeof *pageheap.page_span;
+    return (struct memory){used_b - gone_b + own_b, free_b, in_use_b};
+}
+
+/* The rest of the spans, free slots beside survivors above all, is no room that can be counted on:
+   objects of another class cannot have it. */
+static void
+tell_memory(struct pacer *p, const struct memory *m)
+{
+    uint64_t objects_b = atomic_load(&heap_size.live_b) + sweep_dead_b();
+    p->memory = (struct pacer_memory){m->mapped_b, m->free_b, size_min(objects_b, m->in_use_b)};
 }
 
 static void
@@ -74,8 +92,10 @@ tell(struct pacer *p)
 {
     p->live_b = atomic_load(&heap_size.live_b);
     p->scannable_b = atomic_load(&heap_size.scannable_b);
-    if (p->memory_limit_b != UINT64_MAX)
-        p->memory = memory_now();
+    if (p->memory_limit_b == UINT64_MAX)
+        return;
+    struct memory m = memory_now();
+    tell_memory(p, &m);
 }
 
 /* The roots' words are copied in the stop, so their work is done when marking begins. */
@@ -90,7 +110,8 @@ static void
 tell_limiter(uint64_t now_ns)
 {
     uint64_t assist_ns = markers_figures().cpu_ns[MARKER_ASSIST];
-    pacing.limiter.assist_ns += assist_ns - pacing.assist_ns;
+    pacing.limiter.assist_ns +=
+        assist_ns - pacing.assist_ns + atomic_exchange(&pacing.release_ns, 0);
     pacing.assist_ns = assist_ns;
     if (limiter_is_due(&pacing.limiter, now_ns))
         limiter_update(&pacing.limiter, now_ns);
@@ -101,19 +122,27 @@ tell_limiter(uint64_t now_ns)
 static void
 publish_rate(void)
 {
-    double rate = pacing.limiter.limiting ? 0 : pacing.pacer.assist_work_per_byte;
+    bool limiting = pacing.limiter.limiting;
+    double rate = limiting ? 0 : pacing.pacer.assist_work_per_byte;
     atomic_store_explicit(&pacing.work_per_byte, rate, memory_order_relaxed);
+    atomic_store_explicit(&pacing.limiting, limiting, memory_order_relaxed);
 }
 
 static void
-publish_goal(bool sweep_done)
+publish_goal(void)
 {
     struct pacer *p = &pacing.pacer;
-    tell(p);
-    pacer_commit(p, sweep_done);
     uint64_t goal_b = pacer_goal(p);
     atomic_store(&cycle.goal_b, goal_b);
     atomic_store(&cycle.trigger_b, cycle.mode == MODE_STW ? goal_b : pacer_trigger(p));
+}
+
+static void
+commit(bool sweep_done)
+{
+    tell(&pacing.pacer);
+    pacer_commit(&pacing.pacer, sweep_done);
+    publish_goal();
 }
 
 static void
@@ -131,12 +160,12 @@ publish_sweep(void)
 static void
 publish_scavenging(void)
 {
-    struct pacer_memory m = memory_now();
+    struct memory m = memory_now();
     struct scavenge_state s = {
         .goal_b = atomic_load(&cycle.goal_b),
         .last_goal_b = pacing.last_goal_b,
-        .last_in_use_b = m.objects_b,
-        .retained_b = m.objects_b + m.free_b,
+        .last_in_use_b = m.in_use_b,
+        .retained_b = m.in_use_b + m.free_b,
         .memory_limit_b = pacing.pacer.memory_limit_b,
         .mapped_b = m.mapped_b,
         .page_b = 4096,
@@ -155,13 +184,14 @@ pacing_init(int percent, uint64_t limit_b)
     limiter_init(&pacing.limiter, os_now_ns(), os_processors());
     atomic_store(&pacing.scavenge_heap_b, UINT64_MAX);
     atomic_store(&pacing.scavenge_limit_b, UINT64_MAX);
-    publish_goal(true);
+    atomic_store(&pacing.limit_b, limit_b);
+    commit(true);
 }
 
 static void
 settings_changed(void)
 {
-    publish_goal(!sweep_is_pending());
+    commit(!sweep_is_pending());
     if (cycle_is_marking()) {
         pacer_revise(&pacing.pacer);
         publish_rate();
@@ -185,6 +215,7 @@ pacing_set_memory_limit(uint64_t limit_b)
 {
     enter();
     uint64_t old = pacer_set_memory_limit(&pacing.pacer, limit_b);
+    atomic_store(&pacing.limit_b, limit_b);
     settings_changed();
     leave();
     return old;
@@ -262,9 +293,10 @@ pacing_end(const struct marker_figures *figures, uint64_t mark_ns)
     pacer_end_cycle(p, &times);
     pacer_reset_live(p, cycle.marked_b);
     atomic_store(&heap_size.scannable_b, size_min(p->done.heap_b, cycle.marked_b));
-    publish_goal(false);
+    commit(false);
     publish_sweep();
     publish_scavenging();
+    publish_rate();
     limiter_end_transition(&pacing.limiter, os_now_ns());
     leave();
 }
@@ -275,7 +307,7 @@ pacing_sweep_done(void)
     enter();
     atomic_store(&pacing.sweep_per_byte, 0);
     if (!cycle_is_marking())
-        publish_goal(true);
+        commit(true);
     leave();
 }
 
@@ -286,7 +318,7 @@ pacing_abandon(void)
     enter();
     limiter_init(&pacing.limiter, os_now_ns(), os_processors());
     pacing.pacer.triggered_b = UINT64_MAX;
-    publish_goal(!sweep_is_pending());
+    commit(!sweep_is_pending());
     publish_sweep();
     leave();
 }
@@ -320,11 +352,43 @@ pacing_sweep_debt(size_t span_b)
 uint64_t
 pacing_scavenge_debt(bool *urgent)
 {
-    struct pacer_memory m = memory_now();
+    struct memory m = memory_now();
     uint64_t limit_b = atomic_load(&pacing.scavenge_limit_b);
-    uint64_t heap_b = atomic_load(&pacing.scavenge_heap_b), retained_b = m.objects_b + m.free_b;
+    uint64_t heap_b = atomic_load(&pacing.scavenge_heap_b), retained_b = m.in_use_b + m.free_b;
     *urgent = m.mapped_b > limit_b;
     if (*urgent)
         return size_min(m.free_b, m.mapped_b - limit_b);
     return retained_b > heap_b ? size_min(m.free_b, retained_b - heap_b) : 0;
+}
+
+uint64_t
+pacing_over_limit(void)
+{
+    uint64_t limit_b = atomic_load_explicit(&pacing.limit_b, memory_order_relaxed);
+    if (likely(limit_b == UINT64_MAX))
+        return 0;
+    struct memory m = memory_now();
+    if (!cycle_is_marking() && try_enter()) { /* while marking the goal stays where it was */
+        tell_memory(&pacing.pacer, &m);
+        publish_goal();
+        if (pacing.limiter.limiting) {
+            tell_limiter(os_now_ns());
+            publish_rate();
+        }
+        leave();
+    }
+    bool over = m.mapped_b > limit_b && !pacing_is_limiting();
+    return over ? size_min(m.free_b, m.mapped_b - limit_b) : 0;
+}
+
+bool
+pacing_is_limiting(void)
+{
+    return atomic_load_explicit(&pacing.limiting, memory_order_relaxed);
+}
+
+void
+pacing_add_release(uint64_t ns)
+{
+    atomic_fetch_add(&pacing.release_ns, ns);
 }

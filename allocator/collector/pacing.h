@@ -38,5 +38,12 @@ bool pacing_heap_is_over(void);
 uint64_t pacing_sweep_debt(size_t span_b);
 /** Bytes of memory that should go back to the operating system now. *urgent: by a limit. */
 uint64_t pacing_scavenge_debt(bool *urgent);
+/** Pages have been taken: brings the goal by a memory limit up to date, and returns how many bytes
+ * of free pages must go back before these are touched, or the limit is passed. */
+uint64_t pacing_over_limit(void);
+/** The collector has used more than its half of the processors: no thread assists now. */
+bool pacing_is_limiting(void);
+/** How long that took: it is the collector's time, like an assist. */
+void pacing_add_release(uint64_t ns);
 
 #endif

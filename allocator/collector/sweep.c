@@ -14,6 +14,7 @@
 static struct {
     _Atomic size_t left; /* spans that are not swept, or being swept */
     _Atomic uint64_t swept_pages;
+    _Atomic uint64_t dead_b;                /* in objects that sweeping has not come to */
     _Atomic uint32_t next_step[SHARDS_MAX]; /* where the search for unswept spans goes on */
     _Atomic uint64_t began_ns;              /* 0: no events are kept */
     bool clobber;
@@ -33,8 +34,9 @@ search_from_start(void)
 }
 
 void
-sweep_begin(void)
+sweep_begin(uint64_t dead_b)
 {
+    atomic_store(&sweep.dead_b, dead_b);
     search_from_start();
     atomic_store(&sweep.began_ns, events_begin());
     atomic_store(&sweep.swept_pages, 0);
@@ -69,6 +71,7 @@ static void
 sweep_end(void)
 {
     events_end(EVENT_SWEEP_PHASE, atomic_load(&sweep.began_ns), 0, 0);
+    atomic_store(&sweep.dead_b, 0); /* it is, but for what finalizers have brought back */
     pacing_sweep_done();
 }
 
@@ -81,7 +84,8 @@ hook_sweep_span(struct cache *c, struct span *s)
         finalizer_sweep(s);
     if (unlikely(sweep.clobber))
         clobber_dead(s);
-    uint32_t died = span_commit_sweep(s, &marked_but_freed);
+    uint32_t before = s->alloc_count, died = span_commit_sweep(s, &marked_but_freed);
+    c->swept_dead_b += (before - s->alloc_count - marked_but_freed) * s->elem_b;
     c->counts.frees[s->class] += died;
     if (s->class == 0)
         c->counts.large_free_b += died * s->elem_b;
@@ -100,7 +104,9 @@ hook_sweep_settle(struct cache *c)
     if (spans == 0)
         return;
     atomic_fetch_add(&sweep.swept_pages, c->swept_pages);
+    atomic_fetch_sub(&sweep.dead_b, c->swept_dead_b);
     c->swept_spans = c->swept_pages = 0;
+    c->swept_dead_b = 0;
     if (atomic_fetch_sub(&sweep.left, spans) == spans)
         sweep_end();
 }
@@ -231,6 +237,12 @@ sweep_all(struct cache *c)
             sched_yield(); /* another thread has the last one */
     }
     note_sweep(start_ns, &done);
+}
+
+uint64_t
+sweep_dead_b(void)
+{
+    return atomic_load(&sweep.dead_b);
 }
 
 uint64_t

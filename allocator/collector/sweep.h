@@ -8,8 +8,9 @@
 
 #include "heap/cache.h"
 
-/** All spans are unswept from now on: called when the generation has moved. */
-void sweep_begin(void);
+/** All spans are unswept from now on: called when the generation has moved. dead_b: in objects that
+ * were not marked. */
+void sweep_begin(uint64_t dead_b);
 /** Sweeps all that is left. Not while the world is stopped: it takes time with the heap's size. In
  * the safe state, under the cycle lock. A span that another thread is sweeping may be left. */
 void sweep_finish(struct cache *c);
@@ -19,6 +20,8 @@ void sweep_all(struct cache *c);
 bool sweep_is_pending(void);
 /** Pages swept since the last sweep_begin(). */
 uint64_t sweep_swept_pages(void);
+/** Bytes in dead objects that sweeping has not come to. */
+uint64_t sweep_dead_b(void);
 /** Sweeps npages pages, or what is left, or until a stop is asked for. Depth is held. */
 void sweep_pay(struct cache *c, uint64_t npages);
 /** In the child of a fork: nobody else is sweeping. */

@@ -99,6 +99,7 @@ make_large(struct cache *c, size_t npages, enum span_kind kind)
     uintptr_t base = pageheap_take_pages(npages, &needzero);
     if (base == 0)
         return NULL;
+    hook_pages_taken(c);
     if (needzero)
         hook_zero_pages((void *)base, npages * PAGE_B);
     struct span *s = pageheap_make_span(base, npages, 0, kind, false);

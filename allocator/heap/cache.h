@@ -38,6 +38,7 @@ struct cache {
     int64_t unpaid_b;   /* taken while a collection marks and not yet paid for; negative: credit */
     int64_t untold_b, untold_scannable_b; /* not yet in heap_size.live_b, heap_size.scannable_b */
     uint32_t swept_spans, swept_pages;    /* not yet told to the collector (hook_sweep_settle) */
+    uint64_t swept_dead_b;                /* the same */
     _Atomic uint32_t depth;
     _Atomic uint32_t stop_pending;
     _Atomic uint32_t in_slow;

@@ -245,6 +245,7 @@ make_spans(struct cache *c, unsigned row, size_t n)
     uintptr_t base = pageheap_take_run(npages, &n, &needzero);
     if (base == 0)
         return;
+    hook_pages_taken(c);
     for (size_t i = n; i-- > 0;) { /* so that the lowest is at hand first */
         uintptr_t at = base + i * npages * PAGE_B;
         struct span *s = pageheap_make_span(at, npages, class, row_kind(row), needzero);

@@ -29,6 +29,9 @@ bool hook_sweep_span(struct cache *c, struct span *s);
 void hook_sweep_settle(struct cache *c);
 /** Sweeps until npages pages have come free or nothing is left to sweep. */
 void hook_reclaim_pages(struct cache *c, size_t npages);
+/** Pages were taken from the page heap and are not touched yet: if the heap is beyond a memory
+ * limit now, gives others back. Inside the slow section. */
+void hook_pages_taken(struct cache *c);
 /** Zeroes memory that no span covers yet, while the world may stop. */
 void hook_zero_pages(void *p, size_t size);
 

@@ -37,28 +37,41 @@ give_piece(size_t first, size_t n)
     lock_drop(&pageheap.lock);
 }
 
-/* Empties the highest piece below *below. Returns its size; 0: there is none. A slow section, so
-   that fork does not lose a piece that is out of the page allocator. */
+/* Empties the highest piece below *below. Returns its size; 0: there is none. Inside a slow
+   section, so that fork does not lose a piece that is out of the page allocator. */
 static size_t
-release_piece(struct cache *c, size_t *below)
+release_piece(size_t *below)
 {
     size_t first = 0, n = 0;
-    cache_slow_enter(c);
     if (take_piece(below, &first, &n)) {
         os_release((void *)(pageheap.base + first * PAGE_B), n * PAGE_B);
         give_piece(first, n);
         *below = first;
     }
-    cache_slow_leave(c);
     return n * PAGE_B;
 }
 
 size_t
 scavenger_release(struct cache *c, size_t max_b)
 {
-    size_t below = atomic_load(&pageheap.used_b) / PAGE_B, released_b = 0, piece_b;
-    while (released_b < max_b && (piece_b = release_piece(c, &below)) > 0)
+    size_t below = atomic_load(&pageheap.used_b) / PAGE_B, released_b = 0, piece_b = 1;
+    while (released_b < max_b && piece_b > 0) {
+        cache_slow_enter(c);
+        piece_b = release_piece(&below);
+        cache_slow_leave(c);
         released_b += piece_b;
+    }
+    return released_b;
+}
+
+size_t
+scavenger_release_inside(const struct cache *c, size_t max_b)
+{
+    size_t below = atomic_load(&pageheap.used_b) / PAGE_B, released_b = 0, piece_b = 1;
+    while (released_b < max_b && piece_b > 0 && !atomic_load(&c->stop_pending)) {
+        piece_b = release_piece(&below);
+        released_b += piece_b;
+    }
     return released_b;
 }
 

@@ -9,5 +9,7 @@ struct cache;
 /** Releases up to max_b bytes of free pages, highest addresses first. Returns the bytes released.
  */
 size_t scavenger_release(struct cache *c, size_t max_b);
+/** The same inside the slow section, until a stop is asked for. */
+size_t scavenger_release_inside(const struct cache *c, size_t max_b);
 
 #endif
