@@ -69,6 +69,8 @@ void
 assist_pay(struct cache *c)
 {
     double ratio = pacing_work_per_byte();
+    if (unlikely(c->unpaid_b < 0 && pacing_heap_is_over()))
+        c->unpaid_b = 0;
     if (c->unpaid_b <= 0 || ratio <= 0)
         return;
     double owed = (double)c->unpaid_b * ratio;
