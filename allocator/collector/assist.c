@@ -71,6 +71,8 @@ assist_pay(struct cache *c)
     double ratio = pacing_work_per_byte();
     if (unlikely(c->unpaid_b < 0 && pacing_heap_is_over()))
         c->unpaid_b = 0;
+    if (ratio <= 0)
+        pacing_revise(); /* the limiter forbids it: without workers, nobody else looks again */
     if (c->unpaid_b <= 0 || ratio <= 0)
         return;
     double owed = (double)c->unpaid_b * ratio;
