@@ -3,6 +3,7 @@
 #include "collector/cycle.h"
 #include "collector/limiter.h"
 #include "collector/pacer.h"
+#include "collector/saturate.h"
 #include "collector/scavenge_pacer.h"
 #include "collector/sweep.h"
 #include "collector/sweep_pacer.h"
@@ -19,7 +20,8 @@ static struct {
     struct sweep_pacer sweep;
     struct scavenge_goals scavenge;
     uint64_t last_goal_b;
-    uint64_t assist_ns;            /* that the limiter has been told */
+    struct marker_figures told;    /* to the limiter, ... */
+    uint64_t told_process_ns;      /* ... and the processor time of the process then */
     _Atomic double work_per_byte;  /* published */
     _Atomic double sweep_per_byte; /* published; 0: nothing to sweep */
     _Atomic uint64_t scavenge_heap_b, scavenge_limit_b;
@@ -106,15 +108,29 @@ tell_work(struct pacer *p)
         (struct pacer_work){markers_figures().scanned_b, cycle.roots.stacks, cycle.roots.data};
 }
 
+/*
+ * Who had the processors since the last time. What this process did not use is nobody's, and so is
+ * what workers took beyond their quarter, and marking that a thread has asked for: a program of one
+ * thread on many processors must not look as if it had them all.
+ */
 static void
 tell_limiter(uint64_t now_ns)
 {
-    uint64_t assist_ns = markers_figures().cpu_ns[MARKER_ASSIST];
-    pacing.limiter.assist_ns +=
-        assist_ns - pacing.assist_ns + atomic_exchange(&pacing.release_ns, 0);
-    pacing.assist_ns = assist_ns;
-    if (limiter_is_due(&pacing.limiter, now_ns))
-        limiter_update(&pacing.limiter, now_ns);
+    struct limiter *l = &pacing.limiter;
+    struct marker_figures f = markers_figures();
+    uint64_t process_ns = os_process_cpu_ns();
+    uint64_t all_ns = (now_ns - l->updated_ns) * l->processors;
+    uint64_t background_ns = f.cpu_ns[MARKER_BACKGROUND] - pacing.told.cpu_ns[MARKER_BACKGROUND];
+    uint64_t share_ns = size_min(background_ns, (uint64_t)((double)all_ns * PACER_BACKGROUND));
+    l->background = all_ns == 0 ? 0 : (double)share_ns / (double)all_ns;
+    l->assist_ns += f.cpu_ns[MARKER_ASSIST] - pacing.told.cpu_ns[MARKER_ASSIST] +
+                    atomic_exchange(&pacing.release_ns, 0);
+    l->idle_ns += saturate_sub(all_ns, process_ns - pacing.told_process_ns) +
+                  (background_ns - share_ns) +
+                  (f.cpu_ns[MARKER_FORCED] - pacing.told.cpu_ns[MARKER_FORCED]);
+    pacing.told = f;
+    pacing.told_process_ns = process_ns;
+    limiter_update(l, now_ns);
 }
 
 /* ---- What follows ---- */
@@ -230,7 +246,8 @@ pacing_begin(bool periodic)
     uint64_t now_ns = os_now_ns();
     unsigned processors = os_processors();
     enter();
-    limiter_update(&pacing.limiter, now_ns);
+    pacing.told = (struct marker_figures){0};
+    tell_limiter(now_ns);
     if (pacing.limiter.processors != processors)
         limiter_set_processors(&pacing.limiter, processors, now_ns);
     limiter_begin_transition(&pacing.limiter, true, now_ns);
@@ -238,7 +255,6 @@ pacing_begin(bool periodic)
     p->stacks_b = cycle.roots.stacks;
     p->globals_b = cycle.roots.data;
     pacer_start_cycle(p, processors, periodic);
-    pacing.assist_ns = 0;
     tell_work(p);
     pacer_revise(p);
     publish_rate();
@@ -254,7 +270,9 @@ pacing_revise(void)
     if (cycle_is_marking()) {
         tell(&pacing.pacer);
         tell_work(&pacing.pacer);
-        tell_limiter(os_now_ns());
+        uint64_t now_ns = os_now_ns();
+        if (limiter_is_due(&pacing.limiter, now_ns))
+            tell_limiter(now_ns);
         pacer_revise(&pacing.pacer);
         publish_rate();
     }
@@ -285,6 +303,7 @@ pacing_end(const struct marker_figures *figures, uint64_t mark_ns)
     struct pacer_times times = times_of(figures, mark_ns);
     uint64_t now_ns = os_now_ns();
     enter();
+    tell_limiter(now_ns);
     limiter_begin_transition(&pacing.limiter, false, now_ns);
     p->live_b = cycle.now.live_after_b;
     p->scannable_b = atomic_load(&heap_size.scannable_b);
@@ -317,6 +336,8 @@ pacing_abandon(void)
     atomic_store(&pacing.busy, 0);
     enter();
     limiter_init(&pacing.limiter, os_now_ns(), os_processors());
+    pacing.told = markers_figures();
+    pacing.told_process_ns = os_process_cpu_ns();
     pacing.pacer.triggered_b = UINT64_MAX;
     commit(!sweep_is_pending());
     publish_sweep();

@@ -17,10 +17,11 @@ void *os_map(size_t size);
 /** Usable zeroed memory that is only backed where it is touched (tables over all addresses). */
 void *os_map_sparse(size_t size);
 
-uint64_t os_now_ns(void);     /**< CLOCK_MONOTONIC */
-uint64_t os_cpu_ns(void);     /**< CPU time of this thread */
-unsigned os_processors(void); /**< that this process may use; at least 1 */
-size_t os_rss_b(void);        /**< resident memory of this process; 0: not known */
+uint64_t os_now_ns(void);         /**< CLOCK_MONOTONIC */
+uint64_t os_cpu_ns(void);         /**< CPU time of this thread */
+uint64_t os_process_cpu_ns(void); /**< of all threads of this process, ended ones too */
+unsigned os_processors(void);     /**< that this process may use; at least 1 */
+size_t os_rss_b(void);            /**< resident memory of this process; 0: not known */
 
 /** Writes to standard error; no cancellation point, unlike write(). */
 void os_write_error(const char *text, size_t length);
