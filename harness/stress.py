@@ -47,7 +47,8 @@ class Setting:
 SETTINGS: Mapping[str, Setting] = {
     "plain": Setting(),
     "verify": Setting({"SH_VERIFY": "1"}),
-    "delay": Setting({"SH_STRESS_DELAY": "100", "SH_STRESS_BUFFERS": "1"}),
+    "delay": Setting({"SH_STRESS_DELAY": "100", "SH_STRESS_BUFFERS": "1",
+                       "SH_STRESS_SHARDS": "7"}),
     "fork": Setting(arguments=("--fork",)),
     "no-workers": Setting({"SH_WORKERS": "0"}),
     "gogc-10": Setting({"SH_GOGC": "10"}),

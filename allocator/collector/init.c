@@ -41,7 +41,9 @@ start(void)
     struct settings s = settings_read();
     sh_require(pageheap_init(s.reserve_b),
                "no address space: cannot reserve even 64 MiB (see ulimit -v, SH_RESERVE)");
-    sh_require(central_init(), "no memory for the central lists");
+    size_t shards = s.stress_shards > 0 ? s.stress_shards : os_processors();
+    sh_require(central_init((unsigned)size_min(shards, SHARDS_MAX)),
+               "no memory for the central lists");
     observe_init();
     sweep_set_clobber(s.clobber);
     background_limit((unsigned)s.workers);

@@ -119,7 +119,7 @@ tell_limiter(uint64_t now_ns)
     struct limiter *l = &pacing.limiter;
     struct marker_figures f = markers_figures();
     uint64_t process_ns = os_process_cpu_ns();
-    uint64_t all_ns = (now_ns - l->updated_ns) * l->processors;
+    uint64_t all_ns = saturate_sub(now_ns, l->updated_ns) * l->processors;
     uint64_t background_ns = f.cpu_ns[MARKER_BACKGROUND] - pacing.told.cpu_ns[MARKER_BACKGROUND];
     uint64_t share_ns = size_min(background_ns, (uint64_t)((double)all_ns * PACER_BACKGROUND));
     l->background = all_ns == 0 ? 0 : (double)share_ns / (double)all_ns;

@@ -59,6 +59,8 @@ static const struct setting {
      "microseconds of a random delay at each phase edge", NULL},
     {"SH_STRESS_BUFFERS", SETTING_COUNT, &settings.stress_buffers, "words in a work buffer, from 1",
      NULL},
+    {"SH_STRESS_SHARDS", SETTING_COUNT, &settings.stress_shards,
+     "sets of central lists, 0: one a processor", NULL},
 };
 
 #define MAX_SETTING (UINT64_C(1) << 47) /* of any number: all addresses that a program has */

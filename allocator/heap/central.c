@@ -1,7 +1,6 @@
 #include "heap/central.h"
 
 #include "heap/meta.h"
-#include "heap/os.h"
 
 #define SWEEP_TRIES 100     /* spans swept in search of one slot, as in Go's mcentral */
 #define STOCK_MAX 16u       /* spans fetched at once, ... */
@@ -14,18 +13,22 @@ struct central {
     struct span_list partial[2], full[2]; /* [generation/2 % 2] swept, the other one unswept */
 } __attribute__((aligned(CACHE_LINE_B)));
 
-static struct central *centrals SH_STATE; /* [shard][row] */
+static struct central *centrals[SHARDS_MAX] SH_STATE; /* a row each */
 static unsigned nshards SH_STATE;
 static _Atomic uint32_t shard_users[SHARDS_MAX] SH_STATE;
 
 bool
-central_init(void)
+central_init(unsigned shards)
 {
-    nshards = os_processors() < SHARDS_MAX ? os_processors() : SHARDS_MAX;
-    centrals = meta_alloc(nshards * NROWS * sizeof *centrals);
-    for (unsigned i = 0; centrals != NULL && i < nshards * NROWS; i++)
-        centrals[i].lock.rank = RANK_CENTRAL;
-    return centrals != NULL;
+    nshards = shards;
+    for (unsigned shard = 0; shard < nshards; shard++) {
+        centrals[shard] = meta_alloc(NROWS * sizeof *centrals[shard]);
+        if (centrals[shard] == NULL)
+            return false;
+        for (unsigned row = 0; row < NROWS; row++)
+            centrals[shard][row].lock.rank = RANK_CENTRAL;
+    }
+    return true;
 }
 
 unsigned
@@ -55,7 +58,7 @@ central_leave_shard(unsigned shard)
 static struct central *
 central_at(unsigned shard, unsigned row)
 {
-    return &centrals[shard * NROWS + row];
+    return &centrals[shard][row];
 }
 
 static unsigned

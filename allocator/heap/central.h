@@ -15,9 +15,10 @@
 #include "heap/cache.h"
 #include "heap/pageheap.h"
 
-/** Makes the lists. False: no memory. */
-bool central_init(void);
 #define SHARDS_MAX 16u
+
+/** Makes the lists, for so many shards, from 1 to SHARDS_MAX. False: no memory. */
+bool central_init(unsigned shards);
 /** How many shards there are. */
 unsigned central_shards(void);
 /** The shard of a new thread, and when it ends. */
