@@ -179,6 +179,7 @@ background_forget(void)
 {
     background.started = false;
     background.workers = 0;
+    atomic_store(&background.dozing, 0);
 }
 
 bool
