@@ -22,6 +22,14 @@ choose_mode(const struct settings *s)
     return s->barrier == BARRIER_NONE ? MODE_STW : MODE_CONCURRENT;
 }
 
+static enum huge_pages
+choose_huge_pages(const struct settings *s)
+{
+    if (s->huge_pages == SETTING_UNSET)
+        return HUGE_PAGES_BY_SYSTEM;
+    return s->huge_pages ? HUGE_PAGES_WANTED : HUGE_PAGES_REFUSED;
+}
+
 static void
 set_up_cycle(const struct settings *s)
 {
@@ -39,7 +47,7 @@ static void
 start(void)
 {
     struct settings s = settings_read();
-    sh_require(pageheap_init(s.reserve_b),
+    sh_require(pageheap_init(s.reserve_b, choose_huge_pages(&s)),
                "no address space: cannot reserve even 64 MiB (see ulimit -v, SH_RESERVE)");
     size_t shards = s.stress_shards > 0 ? s.stress_shards : os_processors();
     sh_require(central_init((unsigned)size_min(shards, SHARDS_MAX)),

@@ -21,6 +21,7 @@ static struct settings settings SH_STATE;
 static const struct settings defaults = {
     .gogc = 100,
     .memory_limit_b = UINT64_MAX,
+    .huge_pages = SETTING_UNSET,
     .period_s = 120,
     .mode = SETTING_UNSET,
     .barrier = BARRIER_DELETION,
@@ -46,6 +47,8 @@ static const struct setting {
     {"SH_GCTRACE", SETTING_FLAG, &settings.gctrace, "1 prints a line for each collection", NULL},
     {"SH_RESERVE", SETTING_SIZE, &settings.reserve_b, "address space to reserve, such as 64GiB",
      NULL},
+    {"SH_HUGEPAGES", SETTING_FLAG, &settings.huge_pages,
+     "1 to ask for huge pages, 0 to refuse them", NULL},
     {"SH_GC_PERIOD", SETTING_COUNT, &settings.period_s,
      "seconds between collections at most, 0: none", NULL},
     {"SH_SIGNAL", SETTING_COUNT, &settings.signal, "the number of the signal that stops threads",

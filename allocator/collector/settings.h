@@ -11,6 +11,7 @@ struct settings {
     uint64_t gogc;           /* percent; UINT64_MAX: off */
     uint64_t memory_limit_b; /* UINT64_MAX: none */
     uint64_t reserve_b, period_s, signal;
+    uint64_t huge_pages;    /* SETTING_UNSET: left to the system */
     uint64_t mode, barrier; /* enum gc_mode, SETTING_UNSET; enum barrier_kind */
     uint64_t workers;
     uint64_t gctrace, clobber, verify;

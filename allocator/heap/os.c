@@ -1,7 +1,15 @@
 /*
  * Memory is asked for in three steps, as in Go: reserved (addresses only), committed (usable, not
- * yet backed), touched. Huge pages are never asked for: a heap that returns 8 KiB pages would pay
- * for them with memory that it cannot return.
+ * yet backed), touched.
+ *
+ * Huge pages are not asked for unless SH_HUGEPAGES=1 says so: the first object in one backs 2 MiB,
+ * and the kernel may fill up again what was given back in pieces, so that less memory is given back
+ * than is counted. Nor are they refused: where the system is set to "always", its owner has made
+ * that choice for all programs, and one library should not know better. SH_HUGEPAGES=0 refuses
+ * them, for a program that has to keep a memory limit on such a system. Go 1.19 leaves fresh memory
+ * to the system too. (It then refuses them around each piece that it gives back, and asks for them
+ * when such memory is used again; that splits mappings, of which a process has 65,530, and newer
+ * versions do neither.)
  */
 #define _GNU_SOURCE
 #include "heap/os.h"
@@ -33,6 +41,12 @@ bool
 os_commit(void *start, size_t size)
 {
     return mprotect(start, size, PROT_READ | PROT_WRITE) == 0;
+}
+
+void
+os_advise_huge_pages(void *start, size_t size, bool wanted)
+{
+    madvise(start, size, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
 void

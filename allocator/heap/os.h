@@ -10,6 +10,9 @@ void *os_reserve(size_t size);
 void os_unreserve(void *start, size_t size);
 /** Makes a reserved range usable; fresh pages read as zero. False: no memory. */
 bool os_commit(void *start, size_t size);
+/** Asks for huge pages behind a usable range, or refuses them. A wish; a kernel without them
+ * ignores it. */
+void os_advise_huge_pages(void *start, size_t size, bool wanted);
 /** Drops the memory behind a usable range; it stays usable and reads as zero again. */
 void os_release(void *start, size_t size);
 /** Usable zeroed memory for bookkeeping, or NULL. */

@@ -56,8 +56,9 @@ half(size_t size)
 
 /* Where address space is short, half of what could be had is left to the rest of the program. */
 bool
-pageheap_init(size_t reserve_b)
+pageheap_init(size_t reserve_b, enum huge_pages huge_pages)
 {
+    pageheap.huge_pages = huge_pages;
     size_t wanted = round_up(reserve_b == 0 ? RESERVE_DEFAULT_B : reserve_b, ARENA_B),
            size = wanted;
     while (size >= ARENA_B && !reserve(size))
@@ -81,8 +82,11 @@ grow(size_t npages)
     size_t joined =
         pages_free_before(&pageheap.pages, used / PAGE_B); /* what is free at the top counts */
     size_t size = round_up((npages - size_min(joined, npages - 1)) * PAGE_B, ARENA_B);
-    if (size > pageheap.reserved_b - used || !os_commit((void *)(pageheap.base + used), size))
+    void *start = (void *)(pageheap.base + used);
+    if (size > pageheap.reserved_b - used || !os_commit(start, size))
         return false;
+    if (pageheap.huge_pages != HUGE_PAGES_BY_SYSTEM)
+        os_advise_huge_pages(start, size, pageheap.huge_pages == HUGE_PAGES_WANTED);
     pages_add(&pageheap.pages, used / PAGE_B, size / PAGE_B);
     atomic_store(&pageheap.used_b, used + size);
     return true;

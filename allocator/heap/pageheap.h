@@ -9,9 +9,12 @@
 #include "heap/pages.h"
 #include "heap/span.h"
 
+enum huge_pages { HUGE_PAGES_BY_SYSTEM, HUGE_PAGES_REFUSED, HUGE_PAGES_WANTED };
+
 struct pageheap {
-    uintptr_t base;                    /* of the reserved range; a multiple of the arena size */
-    size_t reserved_b;                 /* whole arenas */
+    uintptr_t base;    /* of the reserved range; a multiple of the arena size */
+    size_t reserved_b; /* whole arenas */
+    enum huge_pages huge_pages;
     _Atomic size_t used_b;             /* committed, from base on */
     _Atomic(struct span *) *page_span; /* one entry a page; NULL: no span there */
     struct lock lock;                  /* guards what follows */
@@ -23,9 +26,9 @@ struct pageheap {
 };
 extern struct pageheap pageheap;
 
-/** Reserves at most reserve_b (0: 256 GiB), halving until it succeeds. False: not even one arena.
- */
-bool pageheap_init(size_t reserve_b);
+/** Reserves at most reserve_b (0: 256 GiB), halving until it succeeds. huge_pages is said of every
+ * arena. False: not even one arena. */
+bool pageheap_init(size_t reserve_b, enum huge_pages huge_pages);
 
 /** The span that covers an address, or NULL. Any address, any thread, no lock. */
 static inline struct span *

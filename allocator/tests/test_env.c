@@ -172,6 +172,8 @@ test_bad_value_is_fatal_and_named(void **state)
         "SH_SIGNAL=SIGPWR",
         "SH_CLOBBER=on",
         "SH_VERIFY=3",
+        "SH_HUGEPAGES=2",
+        "SH_HUGEPAGES=always",
         "SH_RESERVE=99999999999999999999",
         "SH_VERIFY=99999999999999999999",
     };
