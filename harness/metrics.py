@@ -1,7 +1,8 @@
 """Every metric, declared once: unit, which way is better, exact or noisy, margin, how to print.
 
-Names carry their SI unit (`_b` bytes, `_ns`, `_s`). A pitfall's own exact metrics need no entry
-here: describe() derives theirs from the name.
+Names carry their SI unit (`_b` bytes, `_ns`, `_s`). METRICS are those that every pitfall may have,
+PEER_METRICS what the works of `make peers` have besides. A pitfall's own exact metrics need no
+entry here: describe() derives theirs from the name.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ METRICS = _declare(
     Metric("allocs", "allocations in the timed region", "1", "less", True, 0.0),
     Metric("frees", "objects freed in the timed region", "1", None, True, 0.0),
     Metric("alloc_b", "bytes allocated in the timed region", "B", "less", True, 0.0),
+    Metric("stops", "times the world was stopped", "1", "less", False, 0.0),
+)
+
+PEER_METRICS = _declare(
     Metric("work_s", "time of the work", "s", "less", False, 0.03),
     Metric("cpu_s", "processor time of the work, all threads", "s", "less", False, 0.03),
     Metric("stop_max_ns", "longest stop", "ns", "less", False, 0.10),
@@ -68,7 +73,6 @@ METRICS = _declare(
            0.03),
     Metric("mark_wall_ns", "time of a collection per live object", "ns", "less", False, 0.03),
     Metric("stolen_ticks", "time that the host took away", "1", "less", False, 0.0),
-    Metric("stops", "times the world was stopped", "1", "less", False, 0.0),
 )
 
 _SUFFIXES = (("_b_per_op", "B"), ("_b", "B"), ("_ns", "ns"), ("_ms", "ms"), ("_s", "s"))
@@ -76,8 +80,9 @@ _SUFFIXES = (("_b_per_op", "B"), ("_b", "B"), ("_ns", "ns"), ("_ms", "ms"), ("_s
 
 def describe(name: str) -> Metric:
     """The declared metric, or one derived from the unit in its name."""
-    if name in METRICS:
-        return METRICS[name]
+    declared = METRICS.get(name) or PEER_METRICS.get(name)
+    if declared is not None:
+        return declared
     if name.startswith("perf_"):
         return Metric(name, f"perf stat: {name[5:].replace('_', '-')}", "1", None, False, 0.05)
     unit = next((unit for suffix, unit in _SUFFIXES if name.endswith(suffix)), "1")

@@ -19,7 +19,7 @@ import pytest
 from harness import cli, peer_catalog, peer_rows, peers, plan, stats, store, target
 from harness.bench import COMPLETE
 from harness.fault import Fault, UsageFault
-from harness.metrics import METRICS
+from harness.metrics import METRICS, PEER_METRICS
 from harness.progress import Live
 from harness.project import Project, here
 from harness.tests import golden
@@ -167,7 +167,7 @@ def test_every_figure_that_is_to_be_reached_is_a_goal() -> None:
 
 def test_every_metric_of_a_work_is_declared() -> None:
     for work in peer_catalog.load(here()).works:
-        assert set(work.metrics) <= set(METRICS), work.id
+        assert set(work.metrics) <= {*METRICS, *PEER_METRICS}, work.id
 
 
 def test_programs_of_the_works_are_those_of_the_makefile() -> None:
