@@ -32,9 +32,9 @@ cache_tell(struct cache *c)
 /* ---- One span ---- */
 
 static bool
-is_set(_Atomic uint32_t *flag)
+is_born_black(void)
 {
-    return atomic_load_explicit(flag, memory_order_relaxed);
+    return atomic_load_explicit(&span_allocate_black, memory_order_relaxed);
 }
 
 /* Charges a span's free slots to the live heap, and to the thread, which pays for them by marking
@@ -42,14 +42,14 @@ is_set(_Atomic uint32_t *flag)
 static bool
 begin_span(struct cache *c, unsigned row, struct span *s)
 {
-    uint32_t returned = is_set(&heap_marking) ? 0 : span_reclaim_freed(s);
+    uint32_t returned = heap_is_marking() ? 0 : span_reclaim_freed(s);
     size_t ahead_b = span_free_ahead(s) * s->elem_b;
     s->alloc_count_cached = s->alloc_count;
     c->untold_b += (int64_t)ahead_b - (int64_t)(returned * s->elem_b);
     if (kind_is_scannable(s->kind))
         c->untold_scannable_b += (int64_t)ahead_b;
     c->unpaid_b += (int64_t)ahead_b;
-    if (is_set(&span_allocate_black))
+    if (is_born_black())
         span_blacken(s);
     if (!span_next_cache(s))
         return false;
@@ -65,7 +65,7 @@ end_span(struct cache *c, unsigned row, struct span *s)
     c->counts.mallocs[s->class] += s->alloc_count - s->alloc_count_cached;
     s->alloc_count_cached = s->alloc_count;
     c->untold_b -= (int64_t)(span_free_ahead(s) * s->elem_b);
-    if (is_set(&span_allocate_black))
+    if (is_born_black())
         span_whiten(s);
     s->next = c->stock[row].spent;
     c->stock[row].spent = s;
@@ -135,7 +135,7 @@ find_in_cached(struct cache *c, unsigned row)
         return false;
     if (span_next_cache(s))
         return true;
-    if (!is_set(&heap_marking) && span_reclaim_freed(s) > 0 && span_next_cache(s))
+    if (!heap_is_marking() && span_reclaim_freed(s) > 0 && span_next_cache(s))
         return true;
     end_span(c, row, s);
     return false;
@@ -173,7 +173,7 @@ cache_refill(struct cache *c, unsigned row)
 {
     if (next_word_has_slot(c, row))
         return true;
-    if (c->untold_b >= UNTOLD_MAX_B || c->stock[row].ready == NULL || is_set(&heap_marking)) {
+    if (c->untold_b >= UNTOLD_MAX_B || c->stock[row].ready == NULL || heap_is_marking()) {
         cache_tell(c);
         hook_allocation_point(c, class_size_b[row_class(row)]);
     }

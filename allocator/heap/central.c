@@ -3,8 +3,7 @@
 #include "heap/meta.h"
 
 #define SWEEP_TRIES 100     /* spans swept in search of one slot, as in Go's mcentral */
-#define STOCK_MAX 16u       /* spans fetched at once, ... */
-#define STOCK_PAGES_MAX 16u /* ... of so many pages together */
+#define STOCK_PAGES_MAX 16u /* of the spans that are fetched at once, unless it is one */
 
 struct central {
     struct lock lock;
@@ -82,15 +81,9 @@ acquire(struct span *s)
 }
 
 static bool
-is_marking(void)
-{
-    return atomic_load_explicit(&heap_marking, memory_order_relaxed);
-}
-
-static bool
 has_free_slot(const struct span *s)
 {
-    return span_free_ahead(s) > 0 || (!is_marking() && span_count_freed(s) > 0);
+    return span_free_ahead(s) > 0 || (!heap_is_marking() && span_count_freed(s) > 0);
 }
 
 /* The central lock is held. */
@@ -266,10 +259,9 @@ make_spans(struct cache *c, unsigned row, size_t n)
 static unsigned
 next_batch(struct stock *stock, unsigned row)
 {
-    unsigned pages = class_pages[row_class(row)], n = stock->batch;
-    unsigned most = STOCK_PAGES_MAX / pages > STOCK_MAX ? STOCK_MAX : STOCK_PAGES_MAX / pages;
-    stock->batch = 2 * n < most ? 2 * n : most > 0 ? most : 1;
-    return n;
+    size_t n = stock->batch, most = STOCK_PAGES_MAX / class_pages[row_class(row)];
+    stock->batch = most == 0 ? 1 : (uint32_t)size_min(2 * n, most);
+    return (unsigned)n;
 }
 
 /* From one shard. Returns how many spans were swept in search of a slot. */
@@ -370,7 +362,7 @@ void
 central_note_free(struct span *s)
 {
     bool empty = false;
-    if (is_marking())
+    if (heap_is_marking())
         return; /* left to the sweep */
     struct central *central = lock_central_of(s);
     unsigned side = swept_side();

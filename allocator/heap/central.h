@@ -28,7 +28,7 @@ void central_leave_shard(unsigned shard);
 /**
  * Refills a thread's stock of a row with spans that have a free slot: swept partial ones, else ones
  * that sweeping finds (at most 100 are tried), else a new one; the spent ones go back. Twice as
- * many as the last time, up to STOCK_MAX. False: there is no memory, or a stop is asked for.
+ * many as the last time, up to 16 pages. False: there is no memory, or a stop is asked for.
  */
 bool central_restock(struct cache *c, unsigned row);
 /** Takes all spans of a stock back. */

@@ -57,7 +57,7 @@ sh_free(void *p)
     if (s->kind != KIND_TINY) {
         unsigned class = s->class;
         size_t size = s->elem_b;
-        if (unlikely(atomic_load_explicit(&heap_marking, memory_order_relaxed)))
+        if (unlikely(heap_is_marking()))
             hook_mark_freed(s, index);
         if (unlikely(atomic_load_explicit(&s->has_specials, memory_order_relaxed)))
             hook_forget_specials(s, (uintptr_t)p);

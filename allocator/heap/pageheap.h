@@ -61,6 +61,12 @@ extern _Atomic uint32_t heap_sweepgen;
 /** A collection marks: what sh_free gives back must not be reused before the sweep, since it may be
  * in a mark queue. Changed only in a stop. */
 extern _Atomic uint32_t heap_marking;
+static inline bool
+heap_is_marking(void)
+{
+    return atomic_load_explicit(&heap_marking, memory_order_relaxed);
+}
+
 /* In a cache line of its own: it changes often, its neighbours are read often. */
 struct heap_size {
     /* Bytes that count against the heap goal: marked last time, plus whole spans handed out since.
