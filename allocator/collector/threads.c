@@ -448,6 +448,7 @@ blocking_begin_spilled(void *sp, void *arg)
         return;
     memcpy(t->registers, sp, sizeof t->registers);
     world_enter_safe_here(t, (uintptr_t)sp);
+    world_take_signals(t);
 }
 
 void

@@ -99,6 +99,21 @@ world_enter_safe_here(struct thread *t, uintptr_t sp)
     world_enter_safe(t, t->other_stack.end == 0 ? sp : 0);
 }
 
+/* The stopper counts and then looks at the state; who is safe looks in the other order. */
+void
+world_take_signals(struct thread *t)
+{
+    uint32_t sent = atomic_load(&t->signals);
+    if (likely(sent == t->signals_taken))
+        return;
+    while (sent % 2 == 1) {
+        pause_processor();
+        sent = atomic_load(&t->signals);
+    }
+    syscall(SYS_gettid); /* a pending signal is delivered when a system call returns */
+    t->signals_taken = sent;
+}
+
 struct safe_work {
     void (*work)(void *arg);
     void *arg;
@@ -326,9 +341,12 @@ static void
 send_signals(void)
 {
     pid_t process = getpid();
-    for (struct thread *t = world.threads; t != NULL; t = t->next)
+    for (struct thread *t = world.threads; t != NULL; t = t->next) {
+        atomic_fetch_add(&t->signals, 1);
         if (atomic_load(&t->state) == THREAD_RUNNING)
             syscall(SYS_tgkill, process, t->tid, world.signal);
+        atomic_fetch_add(&t->signals, 1);
+    }
 }
 
 /* The stopper says that it will sleep, and then looks; who arrives looks in the other order. */

@@ -43,7 +43,9 @@ struct range {
 struct thread {
     struct cache cache; /* first: cache_self points here */
     struct thread *next, *prev;
-    _Atomic uint32_t state; /* enum thread_state */
+    _Atomic uint32_t state;   /* enum thread_state */
+    _Atomic uint32_t signals; /* stop signals sent to it, times 2; odd while one is being sent */
+    uint32_t signals_taken;   /* the same number when it last knew that none was on its way */
     enum thread_life life;
     bool created;  /* by sh_thread_create: there is a handle, an argument, a result */
     bool detached; /* nobody will ask for the result */
@@ -117,6 +119,8 @@ void world_leave_safe(struct thread *t);
 void world_enter_safe(struct thread *t, uintptr_t sp);
 /** The same from wherever sp is: the ordinary stack or the alternate signal stack. */
 void world_enter_safe_here(struct thread *t, uintptr_t sp);
+/** In the safe state: lets the stop signal arrive that was sent before. None comes after that. */
+void world_take_signals(struct thread *t);
 
 /** fork handlers, see fork.c. */
 void fork_init(void);

@@ -401,6 +401,19 @@ read_options(int argc, char **argv)
     }
 }
 
+/* A stop signal that was sent before the safe region began may still interrupt the sleep. */
+static void
+sleep_until_over(void)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += (time_t)options.seconds;
+    sh_blocking_begin();
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR) {
+    }
+    sh_blocking_end();
+}
+
 static struct worker workers[COUNT_OF(parlours)]; /* a root: holds each thread's boxes */
 
 int
@@ -415,9 +428,7 @@ main(int argc, char **argv)
                                      .number = i};
         need(sh_thread_create(&workers[i].thread, NULL, stress, &workers[i]) == 0, "a thread");
     }
-    sh_blocking_begin(); /* or the stop signal ends the sleep */
-    sleep((unsigned)options.seconds);
-    sh_blocking_end();
+    sleep_until_over();
     atomic_store(&over, true);
     for (unsigned i = 0; i < options.threads; i++) {
         need(sh_thread_join(workers[i].thread, NULL) == 0, "a thread is joined");

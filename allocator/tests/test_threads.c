@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <sched.h>
+#include <sys/syscall.h>
 
 static _Atomic int ready, stop;
 
@@ -172,6 +173,42 @@ test_blocking_region_is_not_interrupted_by_the_stop_signal(void **state)
 }
 
 static void *
+sleep_in_blocking_region(void *arg)
+{
+    struct timespec moment = {0, 20000000};
+    struct thread *_Atomic *self = arg;
+    atomic_store(self, thread_self());
+    while (!atomic_load(&ready))
+        sched_yield();
+    sh_blocking_begin();
+    int error = clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
+    sh_blocking_end();
+    return (void *)(uintptr_t)(error == 0);
+}
+
+/* Nor by a signal that was decided on while the thread was running, and sent too late. */
+static void
+test_blocking_region_is_not_interrupted_by_a_late_signal(void **state)
+{
+    (void)state;
+    void *good = NULL;
+    struct thread *_Atomic t = NULL;
+    begin();
+    pthread_t thread = start(sleep_in_blocking_region, &t);
+    while (atomic_load(&t) == NULL)
+        sched_yield();
+    atomic_fetch_add(&atomic_load(&t)->signals, 1); /* as world_stop() does */
+    atomic_store(&ready, 1);
+    while (atomic_load(&atomic_load(&t)->state) != THREAD_SAFE)
+        sched_yield();
+    usleep(1000);
+    syscall(SYS_tgkill, getpid(), atomic_load(&t)->tid, world.signal);
+    atomic_fetch_add(&atomic_load(&t)->signals, 1);
+    sh_thread_join(thread, &good);
+    assert_non_null(good);
+}
+
+static void *
 keep_errno(void *arg)
 {
     (void)arg;
@@ -268,6 +305,7 @@ main(void)
         cmocka_unit_test(test_worker_that_blocks_every_signal_is_stopped),
         cmocka_unit_test(test_thread_in_a_blocking_read_is_stopped_and_reads_on),
         cmocka_unit_test(test_blocking_region_is_not_interrupted_by_the_stop_signal),
+        cmocka_unit_test(test_blocking_region_is_not_interrupted_by_a_late_signal),
         cmocka_unit_test(test_errno_survives_a_stop),
         cmocka_unit_test(test_blocking_regions_nest_and_must_match),
         cmocka_unit_test(test_stop_signal_is_not_blocked_by_an_inherited_mask),
