@@ -5,15 +5,13 @@ compiler's version, the flags, the source, and all headers it might include. It 
 another name and renamed, so that a killed build leaves no half object. The flags are those of
 compile-matrix/cell.mk, which builds the same programs by hand.
 
-A program is linked straight from its objects, anew for every sample: lld shuffles the functions
-from a seed. Without lld the order of the objects is shuffled and a pad object is put in front.
+A program is linked straight from its objects, anew for every sample; see linker.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import random
 import shutil
 import subprocess
 import tempfile
@@ -27,11 +25,11 @@ from pathlib import Path
 from harness import elf
 from harness.catalog import Pitfall, Variant
 from harness.fault import BuildFault, Fault
+from harness.linker import Linker
 from harness.matrix import Cell
 from harness.project import Project
 
 COMPILE_TIMEOUT_S = 300.0
-_MAX_PAD_B = 4096
 
 
 @dataclass(frozen=True)
@@ -126,6 +124,8 @@ class Builder:
         self.pool = ThreadPoolExecutor(max_workers=jobs or os.cpu_count() or 1)
         self._pending: dict[Path, Future[Path]] = {}
         self._headers: dict[Path, str] = {}
+        self.linker = Linker(self._run_linker, self.settings.libs,
+                             shutil.which("ld.mold"))
 
     def close(self) -> None:
         """Lets running compilers finish and starts no more."""
@@ -175,7 +175,7 @@ class Builder:
             temporary.unlink(missing_ok=True)
         return path
 
-    def _run(self, command: Sequence[str], *, linking: bool = False) -> None:
+    def _run(self, command: Sequence[str], *, linking: bool = False) -> str:
         try:
             done = subprocess.run(
                 command, cwd=self.project.root, capture_output=True, text=True, errors="replace",
@@ -190,6 +190,7 @@ class Builder:
         if done.returncode != 0:
             words = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
             raise BuildFault(words, linking=linking)
+        return done.stdout + done.stderr
 
     # ---- programs ----------------------------------------------------------------------------
 
@@ -222,7 +223,7 @@ class Builder:
             objects = (own.result(), *[future.result() for future in others])
             with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
                 path = Path(folder) / "program"
-                self._link(cell, objects, path, [])
+                self.linker.link(cell, objects, 0, path, strip=False)
                 found = elf.sizes(path)
             return Program(
                 pitfall=pitfall.id, variant=variant.id, cell=cell, objects=objects, sizes=found,
@@ -271,31 +272,10 @@ class Builder:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    @cached_property
-    def lld(self) -> str | None:
-        """The path of ld.lld, if the compilers can use it."""
-        return shutil.which("ld.lld")
-
     def link(self, program: Program, layout_seed: int, path: Path, *, debug: bool = False) -> None:
         """Links a program in the layout of a seed (0: as the objects come)."""
-        cell = program.cell
-        flags: list[str] = [] if debug or cell.sanitizer else ["-Wl,--strip-debug"]
-        objects = list(program.objects)
-        if layout_seed and self.lld is not None:
-            flags.append(f"-Wl,--shuffle-sections=.text*={layout_seed}")
-        elif layout_seed:
-            chance = random.Random(layout_seed)
-            chance.shuffle(objects)
-            pad = path.with_suffix(".pad.s")
-            pad.write_text(f'.text\n.skip {chance.randrange(1, _MAX_PAD_B)}\n'
-                           '.section .note.GNU-stack,"",@progbits\n', encoding="ascii")
-            objects.insert(0, pad)
-        self._link(cell, objects, path, flags)
+        strip = not debug and program.cell.sanitizer is None
+        self.linker.link(program.cell, program.objects, layout_seed, path, strip)
 
-    def _link(self, cell: Cell, objects: Sequence[Path], path: Path, flags: Sequence[str]) -> None:
-        linker = ["-fuse-ld=lld", "-Wl,--threads=1"] if self.lld is not None else []
-        self._run(
-            [cell.command, cell.level, *cell.extra, *linker, *flags, "-o", str(path),
-             *map(str, objects), *self.settings.libs],
-            linking=True,
-        )
+    def _run_linker(self, command: Sequence[str]) -> str:
+        return self._run(command, linking=True)

@@ -22,7 +22,7 @@ NEVER_ZERO = ("task-clock", "page-faults", "cycles", "instructions", "branches")
 TOOLS: dict[str, tuple[str, ...]] = {
     "gcc": ("gcc", "--version"),
     "clang": ("clang", "--version"),
-    "lld": ("ld.lld", "--version"),
+    "mold": ("ld.mold", "--version"),
     "ld": ("ld", "--version"),
     "hyperfine": ("hyperfine", "--version"),
     "perf": ("perf", "--version"),

@@ -12,6 +12,7 @@ import pytest
 from harness import catalog, elf, matrix
 from harness.build import Builder, Failed, Program
 from harness.fault import Fault, UsageFault
+from harness.linker import parse_command
 from harness.matrix import Cell
 from harness.project import Project, here
 from harness.tests import tiny
@@ -105,15 +106,14 @@ def test_layout_follows_the_seed(tiny_project: Project, tmp_path: Path) -> None:
             path = tmp_path / f"p{number}"
             builder.link(program, seed, path)
             texts.append(elf.code_sha(path))
-    if builder.lld is not None:
-        assert texts[0] != texts[1]
+    assert texts[0] != texts[1]
     assert texts[0] == texts[2]
 
 
-def test_layout_without_lld_is_shuffled_too(tiny_project: Project, tmp_path: Path) -> None:
+def test_layout_without_mold_is_shuffled_too(tiny_project: Project, tmp_path: Path) -> None:
     pitfall = catalog.load(tiny_project)[0]
     with Builder(tiny_project) as builder:
-        builder.lld = None
+        builder.linker.mold = None
         program = builder.program(pitfall, pitfall.variant("bad"), gcc())
         assert isinstance(program, Program)
         hashes = []
@@ -123,6 +123,43 @@ def test_layout_without_lld_is_shuffled_too(tiny_project: Project, tmp_path: Pat
             hashes.append(elf.code_sha(path))
     assert hashes[0] != hashes[1]
     assert hashes[0] == hashes[2]
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_link_without_the_compiler_makes_the_compilers_program(
+    tiny_project: Project, tmp_path: Path, compiler: str
+) -> None:
+    pitfall = catalog.load(tiny_project)[0]
+    cell = matrix.load(here(), "default", [f"{compiler}-O2"]).cells[0]
+    with Builder(tiny_project) as builder:
+        program = builder.program(pitfall, pitfall.variant("bad"), cell)
+        assert isinstance(program, Program)
+        builder.link(program, 7, tmp_path / "direct")
+        assert builder.linker.commands[cell] is not None
+        builder.linker.commands[cell] = None
+        builder.link(program, 7, tmp_path / "through")
+    assert (tmp_path / "direct").read_bytes() == (tmp_path / "through").read_bytes()
+
+
+@pytest.mark.parametrize("printed", [
+    "", "clang: error: no", 'COMPILER_PATH=/usr\n /bin/as "a.o" -o out',
+    " /usr/lib/collect2 -o out other.o", " /usr/lib/collect2 -o elsewhere a.o",
+    " /usr/lib/collect2 -flto -o out a.o", " /usr/lib/collect2 a.o -o out",
+    " /usr/lib/collect2 -o out 'a.o",
+])
+def test_link_command_that_is_not_understood_is_left_to_the_compiler(printed: str) -> None:
+    assert parse_command(printed, "a.o", "out") is None
+
+
+def test_link_command_has_no_plugin_and_a_gap_for_the_objects() -> None:
+    printed = ('Using built-in specs.\nLIBRARY_PATH=/lib\n /usr/lib/collect2 -plugin /p.so '
+               '-plugin-opt=-fresolution=/tmp/x.res -pie -fuse-ld=mold "-o" out crt1.o a.o -lm\n'
+               "COLLECT_GCC_OPTIONS='-O2'\n")
+    found = parse_command(printed, "a.o", "out")
+    assert found is not None
+    assert found.head == ("/usr/lib/collect2", "-pie", "-o", "out", "crt1.o")
+    assert found.tail == ("-lm",)
+    assert found.head[found.output] == "out"
 
 
 def test_allocator_is_not_instrumented_in_sanitized_cells(tiny_project: Project) -> None:

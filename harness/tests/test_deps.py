@@ -27,7 +27,7 @@ def nothing(names: Sequence[str]) -> set[str]:
 
 def test_list_is_complete_and_explained() -> None:
     packages = {p.name: p for p in deps.load()}
-    for name in ("gcc clang lld binutils make python3 python3-numpy python3-scipy python3-rich"
+    for name in ("gcc clang mold binutils make python3 python3-numpy python3-scipy python3-rich"
                  " python3-jinja2 python3-jsonschema python3-pytest mypy libcmocka-dev valgrind"
                  " gdb hyperfine gnuplot-nox linux-perf clang-format clang-tidy spin").split():
         assert packages[name].why

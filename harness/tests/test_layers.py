@@ -11,7 +11,7 @@ HARNESS = Path(__file__).parents[1]
 LAYERS = (
     ("fault", "project", "metrics", "expression", "deps"),
     ("catalog", "matrix", "peer_catalog"),
-    ("elf", "build"),
+    ("elf", "linker", "build"),
     ("launch", "probes"),
     ("plan", "samples", "measure"),
     ("store",),
