@@ -4,7 +4,7 @@ SPANHEAP_SOURCES := \
 	heap/pageheap.c heap/central.c heap/cache.c heap/alloc.c heap/free.c heap/scavenger.c \
 	collector/init.c collector/settings.c collector/cycle.c collector/world.c \
 	collector/threads.c collector/threads_real.c collector/fork.c \
-	collector/roots.c collector/segments.c collector/mark.c collector/workbuf.c \
+	collector/roots.c collector/segments.c collector/mark.c collector/workbuf.c collector/regions.c \
 	collector/markers.c collector/assist.c collector/background.c collector/pacing.c \
 	collector/finalizer.c collector/barrier.c collector/sweep.c \
 	collector/pacer.c collector/pi_controller.c collector/limiter.c collector/sweep_pacer.c collector/scavenge_pacer.c \

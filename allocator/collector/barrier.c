@@ -93,8 +93,8 @@ barrier_forget(struct thread *t)
 void
 hook_mark_freed(struct span *s, uint32_t index)
 {
-    if (span_mark(s, index) && kind_is_scannable(s->kind))
-        workbuf_append(&thread_self()->freed, WORK_GREY, span_slot(s, index));
+    if (span_mark_born(s, index) && kind_is_scannable(s->kind))
+        workbuf_append(&thread_self()->freed, WORK_SCAN, span_slot(s, index));
 }
 
 /* ---- Stores ---- */

@@ -72,7 +72,7 @@ blacken_cache(struct cache *c)
     if (c->tiny != 0) {
         struct span *s = pageheap_span_of(c->tiny);
         if (!fault(FAULT_TINY_BLOCK))
-            span_mark(s, span_index(s, c->tiny));
+            span_mark_born(s, span_index(s, c->tiny));
         free_b += s->elem_b; /* nor will marking count it */
     }
     return free_b;
@@ -142,6 +142,7 @@ begin_marking(struct sh_pause *pause)
     stress_edge();
     if (unlikely(cycle.verify))
         reach_begin();
+    regions_begin();
     markers_open();
     pacing_begin(pause->trigger == SH_TRIGGER_TIME);
     atomic_store(&cycle.phase, PHASE_MARK);
@@ -219,8 +220,9 @@ note_end(struct sh_pause *pause)
 static bool
 mark_rest(struct sh_pause *pause)
 {
-    struct marker m = {0};
+    struct marker m;
     uint64_t work_b = END_WORK_B << (cycle.tries < 32 ? cycle.tries : 32);
+    mark_init(&m);
     for (struct thread *t = world.threads; t != NULL; t = t->next)
         if (!fault(FAULT_BUFFER_KEPT))
             barrier_flush(t);
@@ -326,8 +328,9 @@ mark_in_stop(void)
 static bool
 mark_small_heap(void)
 {
-    struct marker m = {0};
+    struct marker m;
     uint64_t start_ns = os_now_ns();
+    mark_init(&m);
     bool done = mark_drain(&m, STOP_WORK_B);
     mark_flush(&m);
     markers_add(&m);
@@ -468,6 +471,7 @@ cycle_abandon(void)
     background_forget();
     markers_forget();
     workbuf_drop_all();
+    regions_drop_all();
     for (struct thread *t = world.threads; t != NULL; t = t->next)
         barrier_forget(t);
     if (atomic_load(&cycle.phase) != PHASE_OFF)

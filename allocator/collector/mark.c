@@ -1,4 +1,8 @@
 /*
+ * A marker owns a region (regions.h) while it marks there, and goes through its grey objects from
+ * the last one found; what it finds elsewhere it sends. A region without work is left, preferably
+ * for one that there are words for.
+ *
  * Two kinds of words lead to objects.
  *   Conservative (roots, untyped objects, what the barrier recorded): may be a pointer. One that
  * hits no object, a free slot or one not yet published is ignored.
@@ -17,28 +21,60 @@
 
 #define PIECE_B ((size_t)32 << 10) /* larger objects are scanned in pieces of this size */
 #define SHARE_EVERY 64             /* objects scanned between two looks at hungry markers */
+#define NEIGHBOURS_MAX 64
 
 _Atomic uint32_t mark_hungry SH_STATE;
 
-static inline void
-mark_slot(struct marker *m, struct span *s, uint32_t index)
+void
+mark_init(struct marker *m)
 {
-    if (!span_mark(s, index))
-        return;
-    m->marked_b += s->elem_b;
-    if (kind_is_scannable(s->kind))
-        workqueue_push(&m->queue, span_slot(s, index));
+    m->region = m->last_region = NO_REGION;
+    m->first = m->waiting = 0;
+    m->spare = NULL;
+    m->out_set = 0;
+    m->marked_b = m->scanned_b = 0;
 }
 
-void
-mark_address(struct marker *m, uintptr_t address)
+bool
+mark_any_work(void)
 {
-    struct span *s = pageheap_span_of(address);
-    if (s == NULL)
-        return;
-    uint32_t index = span_index(s, address);
-    if (span_is_allocated(s, index))
-        mark_slot(m, s, index);
+    return workbuf_any_full() || regions_any();
+}
+
+/* ---- Words for other regions ---- */
+
+static __attribute__((noinline)) struct workbuf *
+open_out(struct marker *m, uint32_t region)
+{
+    if ((m->out_set >> region & 1) != 0)
+        regions_send(region, m->out[region]);
+    struct workbuf *b = m->spare;
+    m->spare = NULL;
+    if (b == NULL)
+        b = workbuf_take_empty(WORK_FOUND);
+    b->kind = WORK_FOUND;
+    m->out[region] = b;
+    m->out_set |= UINT64_C(1) << region;
+    return b;
+}
+
+static inline void
+send(struct marker *m, uint32_t region, uintptr_t address, const uintptr_t *slot)
+{
+    struct workbuf *b = m->out[region];
+    if (unlikely((m->out_set >> region & 1) == 0 || b->n >= workbuf_limit))
+        b = open_out(m, region);
+    b->words[b->n++] = address;
+    b->words[b->n++] = (uintptr_t)slot;
+}
+
+static void
+send_all(struct marker *m)
+{
+    for (; m->out_set != 0; m->out_set &= m->out_set - 1) {
+        uint32_t region = (uint32_t)__builtin_ctzll(m->out_set);
+        regions_send(region, m->out[region]);
+    }
 }
 
 /* ---- Exact words ---- */
@@ -56,15 +92,15 @@ die_of_zombie(const uintptr_t *slot, uintptr_t address)
 /* The address just past an object's end is no zombie: a C program may keep it. Where no object
    begins there it keeps the one that it ends, so that it stays good. False: it ends none. */
 static bool
-mark_by_end(struct marker *m, uintptr_t address)
+keep_by_end(struct marker *m, uintptr_t address)
 {
-    struct span *s = pageheap_span_of(address - 1);
+    const struct span *s = pageheap_span_of(address - 1);
     if (s == NULL)
         return false;
     uint32_t index = span_index(s, address - 1);
     if (!span_is_allocated(s, index) || span_slot(s, index) + s->elem_b != address)
         return false;
-    mark_slot(m, s, index);
+    send(m, region_of(s->base), address - 1, NULL);
     return true;
 }
 
@@ -78,22 +114,37 @@ mark_exact_slow(struct marker *m, struct span *s, uint32_t index, const struct c
 {
     if (s != NULL && index < s->nelems && span_is_marked(s, index))
         return;
-    if (__atomic_load_n(c->slot, __ATOMIC_RELAXED) != c->address || mark_by_end(m, c->address))
+    if (__atomic_load_n(c->slot, __ATOMIC_RELAXED) != c->address || keep_by_end(m, c->address))
         return;
     die_of_zombie(c->slot, c->address);
 }
 
 /* ---- The ring ---- */
 
+/* An object of the marker's region that was found. */
+static inline void
+mark_slot(struct marker *m, struct span *s, uint32_t index)
+{
+    if (!span_mark(s, index))
+        return;
+    m->marked_b += s->elem_b;
+    if (kind_is_scannable(s->kind))
+        region_push(&regions.all[m->region], span_slot(s, index));
+}
+
 static inline void
 settle(struct marker *m, const struct candidate *c)
 {
     struct span *s = c->span;
     uint32_t index = s == NULL ? 0 : span_index(s, c->address);
-    if (likely(s != NULL && span_is_allocated(s, index)))
+    if (unlikely(s == NULL || !span_is_allocated(s, index))) {
+        if (c->slot != NULL)
+            mark_exact_slow(m, s, index, c);
+    } else if (likely(region_of(s->base) == m->region)) {
         mark_slot(m, s, index);
-    else if (c->slot != NULL)
-        mark_exact_slow(m, s, index, c);
+    } else {
+        send(m, region_of(s->base), c->address, c->slot);
+    }
 }
 
 static inline void
@@ -117,9 +168,9 @@ prepare(const struct candidate *c)
         __builtin_prefetch((const void *)(c->address + CACHE_LINE_B));
 }
 
-/* A word inside the heap's range. */
+/* A word that was found in the marker's region, or was sent there. */
 static inline void
-consider(struct marker *m, uintptr_t address, const uintptr_t *slot)
+look_at(struct marker *m, uintptr_t address, const uintptr_t *slot)
 {
     struct span *s = pageheap_span_of(address);
     __builtin_prefetch(s);
@@ -129,6 +180,17 @@ consider(struct marker *m, uintptr_t address, const uintptr_t *slot)
     if (m->waiting >= MARK_AHEAD / 2)
         prepare(&m->ahead[(m->first + m->waiting - MARK_AHEAD / 2) % MARK_AHEAD]);
     m->ahead[(m->first + m->waiting++) % MARK_AHEAD] = (struct candidate){address, s, slot};
+}
+
+/* A word inside the heap's range. */
+static inline void
+consider(struct marker *m, uintptr_t address, const uintptr_t *slot)
+{
+    uint32_t region = region_of(address);
+    if (region == m->region)
+        look_at(m, address, slot);
+    else
+        send(m, region, address, slot);
 }
 
 /* ---- Scanning ---- */
@@ -162,23 +224,6 @@ scan_untyped(struct marker *m, uintptr_t start, uintptr_t end)
         scan_slot(m, heap, at, false);
 }
 
-/* Small typed object: its words' bits lie in the span's bitmap. At most 64. */
-static inline void
-scan_bitmap(struct marker *m, const struct span *s, uintptr_t object)
-{
-    struct heap_range heap = heap_range();
-    size_t words = s->elem_b / WORD_B, offset = (object - s->base) / WORD_B;
-    unsigned shift = offset % 64;
-    const uint64_t *word = &s->layout.pointer_bits[offset / 64];
-    uint64_t bits = __atomic_load_n(&word[0], __ATOMIC_RELAXED) >> shift;
-    if (shift + words > 64)
-        bits |= __atomic_load_n(&word[1], __ATOMIC_RELAXED) << (64 - shift);
-    if (words < 64)
-        bits &= (UINT64_C(1) << words) - 1;
-    for (; bits != 0; bits &= bits - 1)
-        scan_slot(m, heap, object + (size_t)__builtin_ctzll(bits) * WORD_B, true);
-}
-
 /* One element's words that lie in [start, end). */
 static void
 scan_element(struct marker *m, const struct sh_type *type, uintptr_t element, uintptr_t start,
@@ -209,14 +254,17 @@ scan_elements(struct marker *m, const struct span *s, const struct sh_type *type
 }
 
 /* Objects beyond PIECE_B are scanned piece by piece, so that several markers can share one and no
-   marker is long at it: the first piece puts the others into the queue. */
+   marker is long at it: the first piece hands the others to all. */
 static void
 scan_large(struct marker *m, const struct span *s, uintptr_t start)
 {
     uintptr_t end = s->base + s->elem_b;
-    if (start == s->base)
+    if (start == s->base && end - start > PIECE_B) {
+        struct workbuf *pieces = NULL;
         for (uintptr_t piece = start + PIECE_B; piece < end; piece += PIECE_B)
-            workqueue_push(&m->queue, piece);
+            workbuf_append(&pieces, WORK_SCAN, piece);
+        workbuf_close(&pieces);
+    }
     if (end - start > PIECE_B)
         end = start + PIECE_B;
     m->scanned_b += end - start;
@@ -226,21 +274,124 @@ scan_large(struct marker *m, const struct span *s, uintptr_t start)
         scan_elements(m, s, s->layout.type, s->base, start, end);
 }
 
+/*
+ * Small objects. What was built together often lies in one span: such a neighbour needs no way
+ * through the ring, as its span is at hand, and is scanned next, with all that it leads to in the
+ * span. Only in the marker's own region; elsewhere the span counts as empty.
+ */
+struct neighbours {
+    struct marker *m;
+    struct span *s;
+    struct heap_range heap;
+    uintptr_t base;
+    size_t span_b, elem_b;
+    const uint64_t *pointer_bits; /* NULL: untyped */
+    uint64_t marked, scanned;     /* objects */
+    uint32_t n;
+    uint16_t stack[NEIGHBOURS_MAX]; /* grey ones */
+};
+
+static inline void
+prefetch_object(uintptr_t object, size_t elem_b)
+{
+    __builtin_prefetch((const void *)object);
+    if (elem_b > CACHE_LINE_B)
+        __builtin_prefetch((const void *)(object + CACHE_LINE_B));
+}
+
+static __attribute__((noinline)) void
+follow(struct neighbours *l, uintptr_t word, const uintptr_t *slot)
+{
+    if (word - l->base >= l->span_b) {
+        consider(l->m, word, slot);
+        return;
+    }
+    uint32_t index = span_index(l->s, word);
+    if (unlikely(!span_is_allocated(l->s, index))) {
+        struct candidate c = {word, l->s, slot};
+        if (slot != NULL)
+            mark_exact_slow(l->m, l->s, index, &c);
+        return;
+    }
+    if (!span_mark(l->s, index))
+        return;
+    l->marked++;
+    uintptr_t object = l->base + index * l->elem_b;
+    prefetch_object(object, l->elem_b);
+    if (likely(l->n < NEIGHBOURS_MAX))
+        l->stack[l->n++] = (uint16_t)index;
+    else
+        region_push(&regions.all[l->m->region], object);
+}
+
+static inline void
+scan_neighbour_slot(struct neighbours *l, uintptr_t at, bool exact)
+{
+    const uintptr_t *slot = (const uintptr_t *)at;
+    uintptr_t word = __atomic_load_n(slot, __ATOMIC_RELAXED);
+    if (word - l->heap.base < l->heap.used_b)
+        follow(l, word, exact ? slot : NULL);
+}
+
+/* A typed object's words have their bits in the span's bitmap; at most 64. */
+static inline void
+scan_neighbour(struct neighbours *l, uintptr_t object)
+{
+    l->scanned++;
+    if (l->pointer_bits == NULL) {
+        for (uintptr_t at = object; at < object + l->elem_b; at += WORD_B)
+            scan_neighbour_slot(l, at, false);
+        return;
+    }
+    size_t words = l->elem_b / WORD_B, offset = (object - l->base) / WORD_B;
+    unsigned shift = offset % 64;
+    const uint64_t *word = &l->pointer_bits[offset / 64];
+    uint64_t bits = __atomic_load_n(&word[0], __ATOMIC_RELAXED) >> shift;
+    if (shift + words > 64)
+        bits |= __atomic_load_n(&word[1], __ATOMIC_RELAXED) << (64 - shift);
+    if (words < 64)
+        bits &= (UINT64_C(1) << words) - 1;
+    for (; bits != 0; bits &= bits - 1)
+        scan_neighbour_slot(l, object + (size_t)__builtin_ctzll(bits) * WORD_B, true);
+}
+
+static void
+scan_small(struct marker *m, struct span *s, uintptr_t object)
+{
+    struct neighbours l;
+    l.m = m;
+    l.s = s;
+    l.heap = heap_range();
+    l.base = s->base;
+    l.elem_b = s->elem_b;
+    l.span_b = region_of(s->base) == m->region ? s->nelems * s->elem_b : 0;
+    l.pointer_bits = s->kind == KIND_UNTYPED ? NULL : s->layout.pointer_bits;
+    l.marked = l.scanned = 0;
+    l.n = 0;
+    scan_neighbour(&l, object);
+    while (l.n > 0)
+        scan_neighbour(&l, l.base + l.stack[--l.n] * l.elem_b);
+    m->marked_b += l.marked * l.elem_b;
+    m->scanned_b += l.scanned * l.elem_b;
+}
+
 static inline void
 scan_object(struct marker *m, uintptr_t object)
 {
-    const struct span *s = pageheap_span_of(object);
+    struct span *s = pageheap_span_of(object);
     if (unlikely(!kind_is_scannable(s->kind)))
         return;
     if (unlikely(s->class == 0)) {
         scan_large(m, s, object);
         return;
     }
+    if (likely(s->elem_b <= BITMAP_MAX_B)) {
+        scan_small(m, s, object);
+        return;
+    }
     m->scanned_b += s->elem_b;
     if (s->kind == KIND_UNTYPED)
         scan_untyped(m, object, object + s->elem_b);
-    else if (likely(s->elem_b <= BITMAP_MAX_B))
-        scan_bitmap(m, s, object);
     else
         scan_elements(m, s, s->layout.types[span_index(s, object)], object, object,
                       object + s->elem_b);
@@ -248,35 +399,100 @@ scan_object(struct marker *m, uintptr_t object)
 
 /* ---- Draining ---- */
 
-/* A buffer of another kind than WORK_GREY. */
 static void
-mark_words(struct marker *m, const struct workbuf *b)
+give_back(struct marker *m, struct workbuf *b)
+{
+    b->n = 0;
+    if (m->spare == NULL)
+        m->spare = b;
+    else
+        workbuf_put(b);
+}
+
+static void
+read_found(struct marker *m, struct workbuf *b)
+{
+    for (uint32_t i = 0; i < b->n; i += 2)
+        look_at(m, b->words[i], (const uintptr_t *)b->words[i + 1]);
+    give_back(m, b);
+}
+
+static inline void
+consider_any(struct marker *m, uintptr_t word)
+{
+    struct heap_range heap = heap_range();
+    if (word - heap.base < heap.used_b)
+        consider(m, word, NULL);
+}
+
+/* A buffer that belongs to no region. */
+static void
+read_words(struct marker *m, struct workbuf *b)
 {
     for (uint32_t i = 0; i < b->n; i++) {
         if (b->kind == WORK_SCAN) {
             scan_object(m, b->words[i]);
             continue;
         }
-        mark_address(m, b->words[i]);
+        consider_any(m, b->words[i]);
         if (b->kind == WORK_FRAMES)
-            mark_address(m, b->words[i] - 1);
+            consider_any(m, b->words[i] - 1);
     }
+    give_back(m, b);
 }
 
-/* More work from the global lists. False: there is none. */
-static bool
-fetch_work(struct marker *m)
+static void
+leave_region(struct marker *m)
 {
-    struct workbuf *b = workbuf_take_full();
-    if (b == NULL)
-        return false;
-    if (b->kind == WORK_GREY) {
-        workqueue_adopt(&m->queue, b);
+    if (m->region != NO_REGION) {
+        regions_leave(m->region);
+        m->last_region = m->region;
+    }
+    m->region = NO_REGION;
+}
+
+/* One of the regions that the marker has words for. */
+static bool
+follow_own_words(struct marker *m)
+{
+    for (uint64_t set = m->out_set; set != 0; set &= set - 1) {
+        uint32_t region = (uint32_t)__builtin_ctzll(set);
+        if (!regions_take(region))
+            continue;
+        m->region = region;
+        m->out_set &= ~(UINT64_C(1) << region);
+        read_found(m, m->out[region]);
         return true;
     }
-    mark_words(m, b);
-    b->n = 0;
-    workbuf_put(b);
+    return false;
+}
+
+/* More work. False: there is none, and the marker holds nothing. */
+static bool
+find_work(struct marker *m)
+{
+    struct workbuf *b;
+    if (m->region != NO_REGION) {
+        b = regions_receive(m->region);
+        if (b != NULL) {
+            read_found(m, b);
+            return true;
+        }
+        leave_region(m);
+    }
+    if (follow_own_words(m))
+        return true;
+    m->region = regions_take_ready(m->last_region);
+    if (m->region != NO_REGION)
+        return true;
+    b = workbuf_take_full();
+    if (b != NULL) {
+        read_words(m, b);
+        return true;
+    }
+    if (m->out_set == 0)
+        return false;
+    send_all(m);
     return true;
 }
 
@@ -287,16 +503,16 @@ mark_drain(struct marker *m, uint64_t work_b)
     uint32_t scanned = 0;
     while (m->scanned_b < limit) {
         uintptr_t object;
-        if (workqueue_pop(&m->queue, &object)) {
+        if (m->region != NO_REGION && region_pop(&regions.all[m->region], &object)) {
             scan_object(m, object);
             if (++scanned % SHARE_EVERY == 0 &&
                 unlikely(atomic_load_explicit(&mark_hungry, memory_order_relaxed)) &&
-                !workbuf_any_full())
-                workqueue_share(&m->queue);
+                !mark_any_work())
+                send_all(m);
         } else if (m->waiting > 0) {
             settle_oldest(m);
-        } else if (!fetch_work(m)) {
-            workqueue_flush(&m->queue);
+        } else if (!find_work(m)) {
+            mark_flush(m);
             return true;
         }
     }
@@ -308,5 +524,9 @@ mark_flush(struct marker *m)
 {
     while (m->waiting > 0)
         settle_oldest(m);
-    workqueue_flush(&m->queue);
+    leave_region(m);
+    send_all(m);
+    if (m->spare != NULL)
+        workbuf_put(m->spare);
+    m->spare = NULL;
 }

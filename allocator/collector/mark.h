@@ -9,7 +9,7 @@
 #ifndef SPANHEAP_MARK_H
 #define SPANHEAP_MARK_H
 
-#include "collector/workbuf.h"
+#include "collector/regions.h"
 #include "heap/span.h"
 
 #include <spanheap.h>
@@ -25,15 +25,20 @@ struct candidate {
 };
 
 struct marker {
-    struct workqueue queue;
-    struct candidate ahead[MARK_AHEAD]; /* a ring */
+    uint32_t region, last_region; /* that it owns, and owned; NO_REGION: none */
     uint32_t first, waiting;
+    struct candidate ahead[MARK_AHEAD]; /* a ring of words in its own region */
+    struct workbuf *out[REGIONS];       /* for other regions, not sent yet: those of out_set */
+    struct workbuf *spare;              /* an empty buffer */
+    uint64_t out_set;
     uint64_t marked_b;  /* of the objects that it turned grey */
     uint64_t scanned_b; /* of those that it turned black */
 };
 
-/** Marks the object that contains an address, if it is in an allocated one. */
-void mark_address(struct marker *m, uintptr_t address);
+/** A marker that holds nothing. */
+void mark_init(struct marker *m);
+/** Whether there is work that no marker holds. No lock: an old answer is possible. */
+bool mark_any_work(void);
 /**
  * Scans grey objects, and takes from the global lists, until neither are left, or until it has
  * scanned work_b bytes more. True: nothing is left that this marker can see; it holds nothing then.

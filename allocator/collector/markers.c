@@ -24,7 +24,7 @@ bool
 markers_close(void)
 {
     atomic_store(&markers.closed, 1);
-    if (atomic_load(&markers.inside) == 0 && !workbuf_any_full())
+    if (atomic_load(&markers.inside) == 0 && !mark_any_work())
         return true;
     markers_reopen();
     return false;
@@ -60,14 +60,14 @@ markers_leave(struct marker *m, enum marker_role role, uint64_t cpu_ns)
     mark_flush(m);
     markers_add(m);
     atomic_fetch_add(&markers.cpu_ns[role], cpu_ns);
-    *m = (struct marker){0};
+    mark_init(m);
     atomic_fetch_sub(&markers.inside, 1);
 }
 
 bool
 markers_idle(void)
 {
-    return atomic_load(&markers.inside) == 0 && !workbuf_any_full();
+    return atomic_load(&markers.inside) == 0 && !mark_any_work();
 }
 
 struct marker_figures
@@ -85,7 +85,7 @@ markers_wait(void)
 {
     uint32_t bell = atomic_load(&markers.bell);
     atomic_fetch_add(&mark_hungry, 1);
-    if (!workbuf_any_full())
+    if (!mark_any_work())
         os_futex_wait(&markers.bell, bell, WAIT_NS);
     atomic_fetch_sub(&mark_hungry, 1);
 }
@@ -101,7 +101,8 @@ markers_wake(void)
 uint64_t
 markers_work(enum marker_role role, uint64_t work_b)
 {
-    struct marker m = {0};
+    struct marker m;
+    mark_init(&m);
     if (!markers_enter())
         return 0;
     uint64_t start_ns = os_cpu_ns();

@@ -1,8 +1,7 @@
 /*
- * Work buffers: what marking has still to do, in pieces of 2 KiB. A marker fills and empties its
- * own two buffers without a lock and exchanges whole ones with the global lists, so that markers
- * share the work. Threads that are no markers hand in buffers too: what the barrier recorded, and
- * the words of the roots.
+ * Work buffers: what marking has still to do, in pieces of 2 KiB. The grey objects of a region and
+ * the words that are sent there (regions.h); and, for any marker, in the global list: words of the
+ * roots, what the barriers recorded, objects that are to be scanned.
  */
 #ifndef SPANHEAP_WORKBUF_H
 #define SPANHEAP_WORKBUF_H
@@ -13,7 +12,8 @@
 #define WORKBUF_WORDS ((WORKBUF_B - 2 * WORD_B) / WORD_B)
 
 enum work_kind {
-    WORK_GREY,   /* addresses of marked objects that are to be scanned */
+    WORK_GREY,   /* addresses of marked objects that are to be scanned: a region's */
+    WORK_FOUND,  /* pairs: a word inside the heap, and the typed slot it was read from or 0 */
     WORK_WORDS,  /* words that may point into objects: from variables, or recorded by the barrier */
     WORK_SCAN,   /* addresses of objects that are to be scanned, marked or not */
     WORK_FRAMES, /* the same from stacks and registers: a word may point just past an object, too */
@@ -24,10 +24,6 @@ struct workbuf {
     uint32_t n;
     uint32_t kind; /* enum work_kind */
     uintptr_t words[WORKBUF_WORDS];
-};
-
-struct workqueue {
-    struct workbuf *current, *spare; /* spare avoids a walk to the lists at every border */
 };
 
 /** An empty buffer of a kind. Fatal without memory: marking cannot go on. */
@@ -53,35 +49,6 @@ void workbuf_set_capacity(uint32_t words);
 void workbuf_lock_for_fork(void);
 void workbuf_unlock_for_fork(void);
 
-void workqueue_push_slow(struct workqueue *q, uintptr_t object);
-/** False: the marker's own buffers are empty. */
-bool workqueue_pop_slow(struct workqueue *q, uintptr_t *object);
-/** Makes a grey buffer from the global list the marker's own. */
-void workqueue_adopt(struct workqueue *q, struct workbuf *b);
-/** Hands all that the marker holds to the global lists. */
-void workqueue_flush(struct workqueue *q);
-/** Hands over one of the marker's buffers if it has two with work, or half of its only one. */
-void workqueue_share(struct workqueue *q);
-
 extern uint32_t workbuf_limit; /* see workbuf_set_capacity() */
-
-static inline void
-workqueue_push(struct workqueue *q, uintptr_t object)
-{
-    if (likely(q->current != NULL && q->current->n < workbuf_limit))
-        q->current->words[q->current->n++] = object;
-    else
-        workqueue_push_slow(q, object);
-}
-
-static inline bool
-workqueue_pop(struct workqueue *q, uintptr_t *object)
-{
-    if (likely(q->current != NULL && q->current->n > 0)) {
-        *object = q->current->words[--q->current->n];
-        return true;
-    }
-    return workqueue_pop_slow(q, object);
-}
 
 #endif

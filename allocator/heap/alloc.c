@@ -122,7 +122,7 @@ alloc_large(struct cache *c, size_t size, enum span_kind kind, const struct sh_t
         s->alloc_cache = 0;
         s->alloc_count = s->alloc_count_cached = 1;
         if (atomic_load_explicit(&span_allocate_black, memory_order_relaxed))
-            span_mark(s, 0);
+            span_mark_born(s, 0);
         atomic_store_explicit(&s->free_index, 1, memory_order_release);
         c->counts.mallocs[0]++;
         c->counts.large_alloc_b += bytes;

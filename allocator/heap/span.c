@@ -44,6 +44,8 @@ span_list_pop(struct span_list *list)
     return s;
 }
 
+#define BITMAPS 3 /* of a span's block: allocated, marked, born */
+
 static size_t
 bits_b(uint32_t nelems)
 {
@@ -69,6 +71,7 @@ span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum s
     s->kind = (uint8_t)kind;
     s->class = (uint8_t) class;
     s->needzero = needzero;
+    atomic_store(&s->has_born, 0);
     s->elem_b = class == 0 ? npages * PAGE_B : class_size_b[class];
     s->nelems = class == 0 ? 1 : (uint32_t)(npages * PAGE_B / s->elem_b);
     s->magic = class == 0 ? 0 : sizeclass_magic((uint32_t)s->elem_b);
@@ -76,7 +79,7 @@ span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum s
     atomic_store(&s->cached, 0);
     atomic_store(&s->has_specials, 0);
     atomic_store(&s->freed_bits, NULL);
-    s->alloc_bits = meta_alloc(2 * bits_b(s->nelems));
+    s->alloc_bits = meta_alloc(BITMAPS * bits_b(s->nelems));
     if (s->alloc_bits == NULL)
         return false;
     s->mark_bits = s->alloc_bits + span_bit_words(s->nelems);
@@ -84,7 +87,7 @@ span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum s
     if (layout_b(s) > 0) {
         s->layout.pointer_bits = meta_alloc(layout_b(s));
         if (s->layout.pointer_bits == NULL) {
-            meta_free(s->alloc_bits, 2 * bits_b(s->nelems));
+            meta_free(s->alloc_bits, BITMAPS * bits_b(s->nelems));
             return false;
         }
     }
@@ -93,7 +96,7 @@ span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum s
     return true;
 }
 
-/* alloc_bits and mark_bits are the two halves of one block and change places at each sweep. */
+/* alloc_bits and mark_bits stand in one block and change places at each sweep; born_bits follow. */
 static uint64_t *
 bits_block(const struct span *s)
 {
@@ -103,7 +106,7 @@ bits_block(const struct span *s)
 void
 span_teardown(struct span *s)
 {
-    meta_free(bits_block(s), 2 * bits_b(s->nelems));
+    meta_free(bits_block(s), BITMAPS * bits_b(s->nelems));
     if (layout_b(s) > 0)
         meta_free(s->layout.pointer_bits, layout_b(s));
     _Atomic uint64_t *freed = atomic_load(&s->freed_bits);
@@ -116,15 +119,49 @@ span_teardown(struct span *s)
 void
 span_blacken(struct span *s)
 {
-    if (s->alloc_cache != 0)
-        __atomic_fetch_or(&s->mark_bits[s->cache_base / 64], s->alloc_cache, __ATOMIC_RELAXED);
+    if (s->alloc_cache == 0)
+        return;
+    __atomic_fetch_or(&span_born_bits(s)[s->cache_base / 64], s->alloc_cache, __ATOMIC_RELAXED);
+    atomic_store(&s->has_born, 1);
 }
 
 void
 span_whiten(struct span *s)
 {
     if (s->alloc_cache != 0)
-        __atomic_fetch_and(&s->mark_bits[s->cache_base / 64], ~s->alloc_cache, __ATOMIC_RELAXED);
+        __atomic_fetch_and(&span_born_bits(s)[s->cache_base / 64], ~s->alloc_cache,
+                           __ATOMIC_RELAXED);
+}
+
+bool
+span_mark_born(struct span *s, uint32_t index)
+{
+    uint64_t bit = UINT64_C(1) << (index % 64);
+    if (span_is_marked(s, index))
+        return false;
+    bool first =
+        (__atomic_fetch_or(&span_born_bits(s)[index / 64], bit, __ATOMIC_RELAXED) & bit) == 0;
+    atomic_store(&s->has_born, 1);
+    return first;
+}
+
+static void
+forget_born(struct span *s)
+{
+    if (atomic_load_explicit(&s->has_born, memory_order_relaxed))
+        memset(span_born_bits(s), 0, bits_b(s->nelems));
+    atomic_store_explicit(&s->has_born, 0, memory_order_relaxed);
+}
+
+/* All marks where the marker's are. Nobody marks any more. */
+static void
+merge_born(struct span *s)
+{
+    if (!atomic_load(&s->has_born))
+        return;
+    for (uint32_t w = 0; w < span_bit_words(s->nelems); w++)
+        s->mark_bits[w] |= span_born_bits(s)[w];
+    forget_born(s);
 }
 
 void
@@ -132,6 +169,7 @@ span_clear_marks(struct span *s)
 {
     for (uint32_t w = 0; w < span_bit_words(s->nelems); w++)
         __atomic_store_n(&s->mark_bits[w], 0, __ATOMIC_RELAXED);
+    forget_born(s);
 }
 
 void
@@ -170,15 +208,10 @@ span_free_ahead(const struct span *s)
 }
 
 bool
-span_is_allocated_slow(const struct span *s, uint32_t index)
+span_is_freed(const struct span *s, uint32_t index)
 {
-    if (index >= s->nelems)
-        return false;
-    if (index >= atomic_load_explicit(&s->free_index, memory_order_acquire) &&
-        (__atomic_load_n(&s->alloc_bits[index / 64], __ATOMIC_ACQUIRE) >> (index % 64) & 1) == 0)
-        return false;
     _Atomic uint64_t *freed = atomic_load_explicit(&s->freed_bits, memory_order_acquire);
-    return freed == NULL || (freed[index / 64] >> (index % 64) & 1) == 0;
+    return freed != NULL && (atomic_load(&freed[index / 64]) >> (index % 64) & 1) != 0;
 }
 
 static uint64_t
@@ -253,12 +286,18 @@ span_reclaim_freed(struct span *s)
     return n;
 }
 
+static uint64_t
+born_word(const struct span *s, uint32_t w)
+{
+    return atomic_load(&s->has_born) ? span_born_bits(s)[w] : 0;
+}
+
 uint32_t
 span_count_marked(const struct span *s)
 {
     uint32_t n = 0;
     for (uint32_t w = 0; w < span_bit_words(s->nelems); w++)
-        n += count_bits(s->mark_bits[w] & ~freed_word(s, w));
+        n += count_bits((s->mark_bits[w] | born_word(s, w)) & ~freed_word(s, w));
     return n;
 }
 
@@ -267,6 +306,7 @@ span_commit_sweep(struct span *s, uint32_t *marked_but_freed)
 {
     uint32_t words = span_bit_words(s->nelems), live = 0, returned = 0, unmarked_again = 0;
     _Atomic uint64_t *freed = atomic_load(&s->freed_bits);
+    merge_born(s);
     for (uint32_t w = 0; w < words; w++) {
         if (freed != NULL) {
             uint64_t bits = atomic_exchange(&freed[w], 0);

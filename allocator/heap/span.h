@@ -59,10 +59,10 @@ struct span {
     uint32_t magic; /* see sizeclass_magic(); 0 in a large span: every offset is object 0 */
     uint32_t nelems;
     uint64_t *mark_bits;
-    uint8_t kind;     /* enum span_kind */
-    uint8_t class;    /* 0: large */
-    uint8_t state;    /* enum span_state */
-    uint8_t needzero; /* slots may hold old contents */
+    uint8_t kind;             /* enum span_kind */
+    uint8_t class;            /* 0: large */
+    uint8_t state;            /* enum span_state */
+    _Atomic uint8_t has_born; /* born_bits are not all 0 */
     _Atomic uint32_t free_index;
     uint64_t *alloc_bits;
     union {
@@ -80,6 +80,7 @@ struct span {
     _Atomic uint32_t cached;     /* in some thread's cache */
     size_t npages;
     _Atomic uint32_t shard; /* of the central lists it belongs to */
+    uint8_t needzero;       /* slots may hold old contents */
 
     _Atomic uint32_t sweepgen;
     _Atomic uint32_t has_specials; /* the collector has notes about some of its objects, or had */
@@ -157,16 +158,19 @@ bool span_next_cache(struct span *s);
 /** Free slots still ahead of the allocator (those that sh_free gave back are not counted). */
 uint32_t span_free_ahead(const struct span *s);
 
-/** The same for a slot that lies at or beyond the free index. */
-bool span_is_allocated_slow(const struct span *s, uint32_t index);
+/** Whether sh_free gave the slot back since the last sweep. */
+bool span_is_freed(const struct span *s, uint32_t index);
 /** Whether the slot holds an object that has been handed out and not freed. Any thread. */
 static inline bool
 span_is_allocated(const struct span *s, uint32_t index)
 {
-    if (likely(index < atomic_load_explicit(&s->free_index, memory_order_acquire) &&
-               atomic_load_explicit(&s->freed_bits, memory_order_acquire) == NULL))
-        return true;
-    return span_is_allocated_slow(s, index);
+    if (unlikely(index >= s->nelems))
+        return false;
+    if (index >= atomic_load_explicit(&s->free_index, memory_order_acquire) &&
+        (__atomic_load_n(&s->alloc_bits[index / 64], __ATOMIC_ACQUIRE) >> (index % 64) & 1) == 0)
+        return false;
+    return likely(atomic_load_explicit(&s->freed_bits, memory_order_acquire) == NULL) ||
+           !span_is_freed(s, index);
 }
 
 /** Records sh_free of a slot. False: it was free already. Fatal without memory for the bitmap. */
@@ -202,27 +206,51 @@ span_set_one(struct span *s, uint32_t index, uint64_t mask)
         atomic_store_explicit(word, fresh, memory_order_relaxed);
 }
 
-/** Sets the mark bit; true if it was clear. Any number of threads at once. */
+/** The third bitmap of the block: objects born black, or freed while marking. */
+static inline uint64_t *
+span_born_bits(const struct span *s)
+{
+    uint64_t *last = s->alloc_bits > s->mark_bits ? s->alloc_bits : s->mark_bits;
+    return last + span_bit_words(s->nelems);
+}
+
+/** Marked by the program: born black, or freed while marking. */
+static inline bool
+span_is_born_black(const struct span *s, uint32_t index)
+{
+    return unlikely(atomic_load_explicit(&s->has_born, memory_order_relaxed)) &&
+           (__atomic_load_n(&span_born_bits(s)[index / 64], __ATOMIC_RELAXED) >> (index % 64) &
+            1) != 0;
+}
+
+/** Sets the mark bit; true if the object was not marked. One thread at a time; others may read. */
 static inline bool
 span_mark(struct span *s, uint32_t index)
 {
     uint64_t bit = UINT64_C(1) << (index % 64);
     uint64_t *word = &s->mark_bits[index / 64];
-    if (__atomic_load_n(word, __ATOMIC_RELAXED) & bit)
+    uint64_t marks = __atomic_load_n(word, __ATOMIC_RELAXED);
+    if ((marks & bit) != 0 || span_is_born_black(s, index))
         return false;
-    return (__atomic_fetch_or(word, bit, __ATOMIC_RELAXED) & bit) == 0;
+    __atomic_store_n(word, marks | bit, __ATOMIC_RELEASE);
+    return true;
 }
 
 static inline bool
 span_is_marked(const struct span *s, uint32_t index)
 {
-    return __atomic_load_n(&s->mark_bits[index / 64], __ATOMIC_ACQUIRE) >> (index % 64) & 1;
+    return (__atomic_load_n(&s->mark_bits[index / 64], __ATOMIC_ACQUIRE) >> (index % 64) & 1) !=
+               0 ||
+           span_is_born_black(s, index);
 }
+
+/** Makes an object black whoever marks in the span; true if it was not marked. Any thread. */
+bool span_mark_born(struct span *s, uint32_t index);
 
 /**
  * New objects are born black while a collection marks: all free slots that the allocator has at
- * hand are marked at once, 64 at a time, so that allocating one costs no more than otherwise.
- * span_whiten() takes back the marks of those that were not handed out. Owner only.
+ * hand are noted at once, 64 at a time, so that allocating one costs no more than otherwise.
+ * span_whiten() takes back those that were not handed out. Owner only.
  */
 void span_blacken(struct span *s);
 void span_whiten(struct span *s);
