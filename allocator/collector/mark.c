@@ -163,7 +163,7 @@ prepare(const struct candidate *c)
     const struct span *s = c->span;
     if (unlikely(s == NULL))
         return;
-    __builtin_prefetch(&s->mark_bits[span_index(s, c->address) / 64], 1);
+    __builtin_prefetch(&s->bits[span_index(s, c->address) / 64], 1);
     if (s->elem_b > CACHE_LINE_B && kind_is_scannable(s->kind))
         __builtin_prefetch((const void *)(c->address + CACHE_LINE_B));
 }
@@ -285,8 +285,8 @@ struct neighbours {
     struct heap_range heap;
     uintptr_t base;
     size_t span_b, elem_b;
-    const uint64_t *pointer_bits; /* NULL: untyped */
-    uint64_t marked, scanned;     /* objects */
+    uint64_t marked, scanned; /* objects */
+    bool typed;
     uint32_t n;
     uint16_t stack[NEIGHBOURS_MAX]; /* grey ones */
 };
@@ -333,25 +333,17 @@ scan_neighbour_slot(struct neighbours *l, uintptr_t at, bool exact)
         follow(l, word, exact ? slot : NULL);
 }
 
-/* A typed object's words have their bits in the span's bitmap; at most 64. */
 static inline void
-scan_neighbour(struct neighbours *l, uintptr_t object)
+scan_neighbour(struct neighbours *l, uint32_t index)
 {
+    uintptr_t object = l->base + index * l->elem_b;
     l->scanned++;
-    if (l->pointer_bits == NULL) {
+    if (!l->typed) {
         for (uintptr_t at = object; at < object + l->elem_b; at += WORD_B)
             scan_neighbour_slot(l, at, false);
         return;
     }
-    size_t words = l->elem_b / WORD_B, offset = (object - l->base) / WORD_B;
-    unsigned shift = offset % 64;
-    const uint64_t *word = &l->pointer_bits[offset / 64];
-    uint64_t bits = __atomic_load_n(&word[0], __ATOMIC_RELAXED) >> shift;
-    if (shift + words > 64)
-        bits |= __atomic_load_n(&word[1], __ATOMIC_RELAXED) << (64 - shift);
-    if (words < 64)
-        bits &= (UINT64_C(1) << words) - 1;
-    for (; bits != 0; bits &= bits - 1)
+    for (uint64_t bits = span_pointer_mask(l->s, index); bits != 0; bits &= bits - 1)
         scan_neighbour_slot(l, object + (size_t)__builtin_ctzll(bits) * WORD_B, true);
 }
 
@@ -365,12 +357,12 @@ scan_small(struct marker *m, struct span *s, uintptr_t object)
     l.base = s->base;
     l.elem_b = s->elem_b;
     l.span_b = region_of(s->base) == m->region ? s->nelems * s->elem_b : 0;
-    l.pointer_bits = s->kind == KIND_UNTYPED ? NULL : s->layout.pointer_bits;
+    l.typed = s->kind == KIND_TYPED;
     l.marked = l.scanned = 0;
     l.n = 0;
-    scan_neighbour(&l, object);
+    scan_neighbour(&l, span_index(s, object));
     while (l.n > 0)
-        scan_neighbour(&l, l.base + l.stack[--l.n] * l.elem_b);
+        scan_neighbour(&l, l.stack[--l.n]);
     m->marked_b += l.marked * l.elem_b;
     m->scanned_b += l.scanned * l.elem_b;
 }

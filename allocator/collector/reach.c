@@ -152,10 +152,10 @@ follow_element(const struct sh_type *type, uintptr_t element, size_t from)
 static void
 follow_bits(const struct span *s, uintptr_t object, size_t from)
 {
-    for (uintptr_t slot = object; slot < object + s->elem_b; slot += WORD_B) {
-        size_t at = (slot - s->base) / WORD_B;
-        if (s->layout.pointer_bits[at / 64] >> (at % 64) & 1)
-            find(*(const uintptr_t *)slot, from, slot);
+    uint64_t mask = span_pointer_mask(s, span_index(s, object));
+    for (; mask != 0; mask &= mask - 1) {
+        uintptr_t slot = object + (size_t)__builtin_ctzll(mask) * WORD_B;
+        find(*(const uintptr_t *)slot, from, slot);
     }
 }
 

@@ -17,10 +17,12 @@ expect(struct walk *w, bool condition, const char *error)
     return condition;
 }
 
-static uint32_t
-count_typed_layout(const struct span *s)
+static bool
+has_layout(const struct span *s)
 {
-    return s->kind != KIND_TYPED || s->layout.pointer_bits != NULL;
+    bool in_mask =
+        s->class != 0 && s->elem_b <= BITMAP_MAX_B && atomic_load(&s->slot_mask) != MIXED;
+    return s->kind != KIND_TYPED || in_mask || s->layout.pointer_bits != NULL;
 }
 
 static void
@@ -31,7 +33,7 @@ check_span(struct walk *w, const struct span *s)
     expect(w, own == generation || own == generation - 2, "a span is being swept in a stop");
     expect(w, s->cached || s->list != NULL, "a span is in no list and no cache");
     expect(w, span_count_freed(s) <= s->alloc_count, "more slots are freed than in use");
-    expect(w, count_typed_layout(s), "a typed span has no layout");
+    expect(w, has_layout(s), "a typed span has no layout");
     if (s->class != 0)
         expect(w, s->alloc_count == s->nelems - span_free_ahead(s),
                "a span's slots are miscounted");

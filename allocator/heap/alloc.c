@@ -4,7 +4,7 @@
  *   small  up to 32 KiB: the next free slot of the thread's cached span, found by counting trailing
  *          zeros in its alloc_cache; when the span is used up, cache_refill() fetches another;
  *   large  whole pages in a span of their own, from the page heap.
- * The order in the small path matters: take the slot, zero it, note its type, and only then publish
+ * The order in the small path matters: take the slot, note its type, zero it, and only then publish
  * it by moving free_index. Nothing can stop the thread in between (cache_enter).
  */
 #include "heap/alloc.h"
@@ -55,11 +55,14 @@ take_slot(struct cache *c, unsigned row, const struct sh_type *type)
     uint32_t index = s->cache_base + (uint32_t)__builtin_ctzll(s->alloc_cache);
     s->alloc_cache &= s->alloc_cache - 1;
     s->alloc_count++;
+    if (type != NULL && unlikely(!span_set_type(s, index, type))) {
+        s->alloc_cache |= UINT64_C(1) << (index - s->cache_base);
+        s->alloc_count--;
+        return 0;
+    }
     uintptr_t p = span_slot(s, index);
     if (s->needzero)
         zero_slot(p, s->elem_b);
-    if (type != NULL)
-        span_set_type(s, index, type);
     atomic_store_explicit(&s->free_index, index + 1, memory_order_release);
     publish(); /* before the object's address is stored anywhere */
     return p;
@@ -208,13 +211,15 @@ alloc_fast(size_t size, enum span_kind kind, const struct sh_type *type)
         return NULL;
     }
     uint32_t index = s->cache_base + (uint32_t)__builtin_ctzll(free);
+    if (type != NULL && unlikely(!span_set_one(s, index, type->pointer_mask[0]))) {
+        cache_leave(c);
+        return NULL;
+    }
     s->alloc_cache = free & (free - 1);
     s->alloc_count++;
     uintptr_t p = span_slot(s, index);
     if (s->needzero)
         zero_slot_inline(p, s->elem_b);
-    if (type != NULL)
-        span_set_one(s, index, type->pointer_mask[0]);
     atomic_store_explicit(&s->free_index, index + 1, memory_order_release);
     publish();
     signal_fence();

@@ -155,10 +155,8 @@ sh_realloc_array(const struct sh_type *type, void *p, size_t count)
     uint32_t index;
     struct span *s = span_of_object(p, "sh_realloc_array", &index);
     size_t room = room_at(s, index, p);
-    if (s->kind == kind && size <= room && size > room / 2) {
-        if (kind == KIND_TYPED)
-            span_set_type(s, index, type);
+    if (s->kind == kind && size <= room && size > room / 2 &&
+        (kind != KIND_TYPED || span_change_type(s, index, type)))
         return keep_in_place(p, size, room);
-    }
     return move_object(p, room, size, kind, kind == KIND_TYPED ? type : NULL);
 }

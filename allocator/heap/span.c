@@ -44,22 +44,30 @@ span_list_pop(struct span_list *list)
     return s;
 }
 
-#define BITMAPS 3 /* of a span's block: allocated, marked, born */
-
 static size_t
 bits_b(uint32_t nelems)
 {
-    return span_bit_words(nelems) * sizeof(uint64_t);
+    return span_bit_words(nelems) * sizeof(struct slot_bits);
+}
+
+static bool
+has_bitmap(const struct span *s)
+{
+    return s->kind == KIND_TYPED && s->class != 0 && s->elem_b <= BITMAP_MAX_B;
 }
 
 static size_t
-layout_b(const struct span *s)
+bitmap_b(const struct span *s)
 {
-    if (s->kind != KIND_TYPED || s->class == 0)
-        return 0;
-    if (s->elem_b <= BITMAP_MAX_B)
-        return round_up(s->npages * PAGE_B / WORD_B, 64) / 8;
-    return s->nelems * sizeof(struct sh_type *);
+    return round_up(s->npages * PAGE_B / WORD_B, 64) / 8;
+}
+
+static size_t
+types_b(const struct span *s)
+{
+    return s->kind != KIND_TYPED || s->class == 0 || has_bitmap(s)
+               ? 0
+               : s->nelems * sizeof(struct sh_type *);
 }
 
 bool
@@ -71,23 +79,23 @@ span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum s
     s->kind = (uint8_t)kind;
     s->class = (uint8_t) class;
     s->needzero = needzero;
-    atomic_store(&s->has_born, 0);
     s->elem_b = class == 0 ? npages * PAGE_B : class_size_b[class];
     s->nelems = class == 0 ? 1 : (uint32_t)(npages * PAGE_B / s->elem_b);
     s->magic = class == 0 ? 0 : sizeclass_magic((uint32_t)s->elem_b);
     s->alloc_count = s->alloc_count_cached = 0;
     atomic_store(&s->cached, 0);
     atomic_store(&s->has_specials, 0);
-    atomic_store(&s->freed_bits, NULL);
-    s->alloc_bits = meta_alloc(BITMAPS * bits_b(s->nelems));
-    if (s->alloc_bits == NULL)
+    atomic_store(&s->has_born, 0);
+    atomic_store(&s->has_freed, 0);
+    atomic_store(&s->slot_mask, 0);
+    s->layout.types = NULL;
+    s->bits = meta_alloc(bits_b(s->nelems));
+    if (s->bits == NULL)
         return false;
-    s->mark_bits = s->alloc_bits + span_bit_words(s->nelems);
-    s->layout.pointer_bits = NULL;
-    if (layout_b(s) > 0) {
-        s->layout.pointer_bits = meta_alloc(layout_b(s));
-        if (s->layout.pointer_bits == NULL) {
-            meta_free(s->alloc_bits, BITMAPS * bits_b(s->nelems));
+    if (types_b(s) > 0) {
+        s->layout.types = meta_alloc(types_b(s));
+        if (s->layout.types == NULL) {
+            meta_free(s->bits, bits_b(s->nelems));
             return false;
         }
     }
@@ -96,24 +104,15 @@ span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum s
     return true;
 }
 
-/* alloc_bits and mark_bits stand in one block and change places at each sweep; born_bits follow. */
-static uint64_t *
-bits_block(const struct span *s)
-{
-    return s->alloc_bits < s->mark_bits ? s->alloc_bits : s->mark_bits;
-}
-
 void
 span_teardown(struct span *s)
 {
-    meta_free(bits_block(s), BITMAPS * bits_b(s->nelems));
-    if (layout_b(s) > 0)
-        meta_free(s->layout.pointer_bits, layout_b(s));
-    _Atomic uint64_t *freed = atomic_load(&s->freed_bits);
-    if (freed != NULL)
-        meta_free((void *)freed, bits_b(s->nelems));
-    s->layout.pointer_bits = NULL;
-    atomic_store(&s->freed_bits, NULL);
+    meta_free(s->bits, bits_b(s->nelems));
+    if (types_b(s) > 0)
+        meta_free(s->layout.types, types_b(s));
+    else if (has_bitmap(s) && s->layout.pointer_bits != NULL)
+        meta_free(s->layout.pointer_bits, bitmap_b(s));
+    s->layout.types = NULL;
 }
 
 void
@@ -121,7 +120,7 @@ span_blacken(struct span *s)
 {
     if (s->alloc_cache == 0)
         return;
-    __atomic_fetch_or(&span_born_bits(s)[s->cache_base / 64], s->alloc_cache, __ATOMIC_RELAXED);
+    __atomic_fetch_or(&s->bits[s->cache_base / 64].born, s->alloc_cache, __ATOMIC_RELAXED);
     atomic_store(&s->has_born, 1);
 }
 
@@ -129,8 +128,7 @@ void
 span_whiten(struct span *s)
 {
     if (s->alloc_cache != 0)
-        __atomic_fetch_and(&span_born_bits(s)[s->cache_base / 64], ~s->alloc_cache,
-                           __ATOMIC_RELAXED);
+        __atomic_fetch_and(&s->bits[s->cache_base / 64].born, ~s->alloc_cache, __ATOMIC_RELAXED);
 }
 
 bool
@@ -139,37 +137,17 @@ span_mark_born(struct span *s, uint32_t index)
     uint64_t bit = UINT64_C(1) << (index % 64);
     if (span_is_marked(s, index))
         return false;
-    bool first =
-        (__atomic_fetch_or(&span_born_bits(s)[index / 64], bit, __ATOMIC_RELAXED) & bit) == 0;
+    bool first = (__atomic_fetch_or(&s->bits[index / 64].born, bit, __ATOMIC_RELAXED) & bit) == 0;
     atomic_store(&s->has_born, 1);
     return first;
-}
-
-static void
-forget_born(struct span *s)
-{
-    if (atomic_load_explicit(&s->has_born, memory_order_relaxed))
-        memset(span_born_bits(s), 0, bits_b(s->nelems));
-    atomic_store_explicit(&s->has_born, 0, memory_order_relaxed);
-}
-
-/* All marks where the marker's are. Nobody marks any more. */
-static void
-merge_born(struct span *s)
-{
-    if (!atomic_load(&s->has_born))
-        return;
-    for (uint32_t w = 0; w < span_bit_words(s->nelems); w++)
-        s->mark_bits[w] |= span_born_bits(s)[w];
-    forget_born(s);
 }
 
 void
 span_clear_marks(struct span *s)
 {
     for (uint32_t w = 0; w < span_bit_words(s->nelems); w++)
-        __atomic_store_n(&s->mark_bits[w], 0, __ATOMIC_RELAXED);
-    forget_born(s);
+        s->bits[w].mark = s->bits[w].born = 0;
+    atomic_store(&s->has_born, 0);
 }
 
 void
@@ -178,7 +156,7 @@ span_load_cache(struct span *s, uint32_t index)
     uint32_t left = s->nelems - index;
     uint64_t valid = left >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << left) - 1;
     s->cache_base = index;
-    s->alloc_cache = ~s->alloc_bits[index / 64] & valid;
+    s->alloc_cache = ~s->bits[index / 64].alloc & valid;
 }
 
 bool
@@ -201,24 +179,16 @@ span_free_ahead(const struct span *s)
     uint32_t n = count_bits(s->alloc_cache);
     uint32_t words = span_bit_words(s->nelems);
     for (uint32_t w = s->cache_base / 64 + 1; w < words; w++)
-        n += 64 - count_bits(s->alloc_bits[w]);
+        n += 64 - count_bits(s->bits[w].alloc);
     if (s->cache_base / 64 + 1 < words && s->nelems % 64 != 0)
         n -= 64 - s->nelems % 64; /* the last word's bits beyond the span count as clear */
     return n;
 }
 
-bool
-span_is_freed(const struct span *s, uint32_t index)
-{
-    _Atomic uint64_t *freed = atomic_load_explicit(&s->freed_bits, memory_order_acquire);
-    return freed != NULL && (atomic_load(&freed[index / 64]) >> (index % 64) & 1) != 0;
-}
-
 static uint64_t
 freed_word(const struct span *s, uint32_t w)
 {
-    _Atomic uint64_t *freed = atomic_load(&s->freed_bits);
-    return freed == NULL ? 0 : atomic_load(&freed[w]);
+    return __atomic_load_n(&s->bits[w].freed, __ATOMIC_RELAXED);
 }
 
 /* Counted from the bits: a counter beside them would be late or early, seen from another thread. */
@@ -226,57 +196,44 @@ uint32_t
 span_count_freed(const struct span *s)
 {
     uint32_t n = 0;
-    for (uint32_t w = 0; w < span_bit_words(s->nelems); w++)
-        n += count_bits(freed_word(s, w));
+    if (atomic_load(&s->has_freed))
+        for (uint32_t w = 0; w < span_bit_words(s->nelems); w++)
+            n += count_bits(freed_word(s, w));
     return n;
-}
-
-static _Atomic uint64_t *
-freed_bits_of(struct span *s)
-{
-    _Atomic uint64_t *bits = atomic_load(&s->freed_bits);
-    if (bits != NULL)
-        return bits;
-    _Atomic uint64_t *fresh = meta_alloc(bits_b(s->nelems));
-    sh_require(fresh != NULL, "sh_free: no memory for a bitmap of %zu bytes", bits_b(s->nelems));
-    if (atomic_compare_exchange_strong(&s->freed_bits, &bits, fresh))
-        return fresh;
-    meta_free((void *)fresh, bits_b(s->nelems));
-    return bits;
 }
 
 bool
 span_record_free(struct span *s, uint32_t index)
 {
-    _Atomic uint64_t *bits = freed_bits_of(s);
     uint64_t bit = UINT64_C(1) << (index % 64);
+    if (!atomic_load_explicit(&s->has_freed, memory_order_relaxed))
+        atomic_store(&s->has_freed, 1);
     /* From here on the span may be emptied and its record reused by others. */
-    return (atomic_fetch_or(&bits[index / 64], bit) & bit) == 0;
+    return (__atomic_fetch_or(&s->bits[index / 64].freed, bit, __ATOMIC_SEQ_CST) & bit) == 0;
 }
 
 /*
- * Between two sweeps alloc_bits says nothing about slots below free_index: they are all taken. So
- * they are first all set, then free_index returns to 0, then the freed ones are cleared; whoever
- * looks meanwhile sees an object as allocated for too long, never for too short a time.
+ * Between two sweeps `alloc` says nothing about slots below free_index: they are all taken. So
+ * these bits are first all set, then free_index returns to 0, then the freed ones are cleared;
+ * whoever looks meanwhile sees an object as allocated for too long, never for too short a time.
  */
 uint32_t
 span_reclaim_freed(struct span *s)
 {
-    _Atomic uint64_t *freed = atomic_load(&s->freed_bits);
     if (span_count_freed(s) == 0)
         return 0;
     uint32_t base_word = s->cache_base / 64;
     for (uint32_t w = 0; w < base_word; w++)
-        s->alloc_bits[w] = ~UINT64_C(0);
+        s->bits[w].alloc = ~UINT64_C(0);
     uint64_t valid = s->nelems - s->cache_base >= 64
                          ? ~UINT64_C(0)
                          : (UINT64_C(1) << (s->nelems - s->cache_base)) - 1;
-    s->alloc_bits[base_word] |= ~s->alloc_cache & valid;
+    s->bits[base_word].alloc |= ~s->alloc_cache & valid;
     atomic_store_explicit(&s->free_index, 0, memory_order_release);
     uint32_t n = 0;
     for (uint32_t w = 0; w < span_bit_words(s->nelems); w++) {
-        uint64_t bits = atomic_exchange(&freed[w], 0);
-        s->alloc_bits[w] &= ~bits;
+        uint64_t bits = __atomic_exchange_n(&s->bits[w].freed, 0, __ATOMIC_SEQ_CST);
+        s->bits[w].alloc &= ~bits;
         n += count_bits(bits);
     }
     s->alloc_count -= n;
@@ -286,18 +243,12 @@ span_reclaim_freed(struct span *s)
     return n;
 }
 
-static uint64_t
-born_word(const struct span *s, uint32_t w)
-{
-    return atomic_load(&s->has_born) ? span_born_bits(s)[w] : 0;
-}
-
 uint32_t
 span_count_marked(const struct span *s)
 {
     uint32_t n = 0;
     for (uint32_t w = 0; w < span_bit_words(s->nelems); w++)
-        n += count_bits((s->mark_bits[w] | born_word(s, w)) & ~freed_word(s, w));
+        n += count_bits((s->bits[w].mark | s->bits[w].born) & ~freed_word(s, w));
     return n;
 }
 
@@ -305,21 +256,21 @@ uint32_t
 span_commit_sweep(struct span *s, uint32_t *marked_but_freed)
 {
     uint32_t words = span_bit_words(s->nelems), live = 0, returned = 0, unmarked_again = 0;
-    _Atomic uint64_t *freed = atomic_load(&s->freed_bits);
-    merge_born(s);
+    bool freed = atomic_load(&s->has_freed);
     for (uint32_t w = 0; w < words; w++) {
-        if (freed != NULL) {
-            uint64_t bits = atomic_exchange(&freed[w], 0);
-            unmarked_again += count_bits(s->mark_bits[w] & bits);
-            s->mark_bits[w] &= ~bits;
+        struct slot_bits *b = &s->bits[w];
+        uint64_t marked = b->mark | b->born;
+        if (freed) {
+            uint64_t bits = __atomic_exchange_n(&b->freed, 0, __ATOMIC_SEQ_CST);
+            unmarked_again += count_bits(marked & bits);
+            marked &= ~bits;
             returned += count_bits(bits);
         }
-        live += count_bits(s->mark_bits[w]);
-        s->alloc_bits[w] = 0;
+        live += count_bits(marked);
+        __atomic_store_n(&b->alloc, marked, __ATOMIC_RELEASE);
+        b->mark = b->born = 0;
     }
-    uint64_t *cleared = s->alloc_bits;
-    s->alloc_bits = s->mark_bits;
-    s->mark_bits = cleared;
+    atomic_store_explicit(&s->has_born, 0, memory_order_relaxed);
     uint32_t died = s->alloc_count - live - returned;
     s->alloc_count = s->alloc_count_cached = live;
     s->needzero = 1;
@@ -362,18 +313,71 @@ slot_mask(const struct sh_type *type, unsigned slot_words)
     uint64_t repeated = mask;
     for (unsigned at = words; at < slot_words; at += words)
         repeated |= mask << at;
-    return repeated;
+    return slot_words < 64 ? repeated & ((UINT64_C(1) << slot_words) - 1) : repeated;
 }
 
-void
+uint64_t
+span_mixed_mask(const struct span *s, uint32_t index)
+{
+    unsigned words = (unsigned)(s->elem_b / WORD_B);
+    size_t offset = (size_t)index * words;
+    unsigned shift = offset % 64;
+    const uint64_t *word = &s->layout.pointer_bits[offset / 64];
+    uint64_t bits = __atomic_load_n(&word[0], __ATOMIC_RELAXED) >> shift;
+    if (shift + words > 64)
+        bits |= __atomic_load_n(&word[1], __ATOMIC_RELAXED) << (64 - shift);
+    return words < 64 ? bits & ((UINT64_C(1) << words) - 1) : bits;
+}
+
+/* From one mask for all slots to one each. False: no memory. */
+static bool
+mix(struct span *s)
+{
+    unsigned words = (unsigned)(s->elem_b / WORD_B);
+    uint64_t common = atomic_load_explicit(&s->slot_mask, memory_order_relaxed);
+    if (s->layout.pointer_bits == NULL)
+        s->layout.pointer_bits = meta_alloc(bitmap_b(s));
+    if (s->layout.pointer_bits == NULL)
+        return false;
+    for (uint32_t i = 0; i < s->nelems; i++)
+        put_bits(s->layout.pointer_bits, (size_t)i * words, common, words);
+    atomic_store_explicit(&s->slot_mask, MIXED, memory_order_release);
+    return true;
+}
+
+static bool
+set_mask(struct span *s, uint32_t index, uint64_t mask)
+{
+    unsigned words = (unsigned)(s->elem_b / WORD_B);
+    uint64_t common = atomic_load_explicit(&s->slot_mask, memory_order_relaxed);
+    if (mask == common && mask != MIXED)
+        return true;
+    if (s->alloc_count <= 1 && mask != MIXED) { /* the only object: no other asks for its mask */
+        atomic_store_explicit(&s->slot_mask, mask, memory_order_release);
+        return true;
+    }
+    if (common != MIXED && !mix(s))
+        return false;
+    put_bits(s->layout.pointer_bits, (size_t)index * words, mask, words);
+    return true;
+}
+
+bool
 span_set_type(struct span *s, uint32_t index, const struct sh_type *type)
 {
-    if (s->class == 0) {
+    if (s->class == 0)
         s->layout.type = type;
-    } else if (s->elem_b > BITMAP_MAX_B) {
+    else if (!has_bitmap(s))
         s->layout.types[index] = type;
-    } else {
-        unsigned words = (unsigned)(s->elem_b / WORD_B);
-        put_bits(s->layout.pointer_bits, (size_t)index * words, slot_mask(type, words), words);
-    }
+    else
+        return set_mask(s, index, slot_mask(type, (unsigned)(s->elem_b / WORD_B)));
+    return true;
+}
+
+bool
+span_change_type(struct span *s, uint32_t index, const struct sh_type *type)
+{
+    if (has_bitmap(s))
+        return span_pointer_mask(s, index) == slot_mask(type, (unsigned)(s->elem_b / WORD_B));
+    return span_set_type(s, index, type);
 }

@@ -4,10 +4,9 @@
  * touches no object page of pointer-free memory.
  *
  * Which slots are free, between two sweeps:
- *   - slots from free_index on: those whose bit in alloc_bits is 0 (they were dead at the last
- * sweep);
- *   - slots below it: those whose bit in freed_bits is 1 (sh_free since then), nothing else.
- * The allocator walks alloc_bits 64 slots at a time: alloc_cache holds the free ones among
+ *   - slots from free_index on: those whose bit `alloc` is 0 (they were dead at the last sweep);
+ *   - slots below it: those whose bit `freed` is 1 (sh_free since then), nothing else.
+ * The allocator walks these bits 64 slots at a time: alloc_cache holds the free ones among
  * [cache_base, cache_base + 64), and count-trailing-zeros finds the next. free_index is what others
  * see: it moves past a slot only after the object there is zeroed and complete.
  *
@@ -52,25 +51,37 @@ enum span_state {
     SPAN_LARGE,
 };
 
+/* Bits of 64 slots. What marking looks at for one object lies in one cache line. */
+struct slot_bits {
+    uint64_t alloc; /* in use at the last sweep */
+    uint64_t mark;  /* set by the one marker of the span's region */
+    uint64_t born;  /* marked by the program: born black, or freed while marking */
+    uint64_t freed; /* by sh_free since the last sweep */
+};
+
+/* A slot_mask: the slots have not all the same pointer words, or too many for it. */
+#define MIXED UINT64_MAX
+
 struct span {
     /* Read for every pointer that marking follows: one cache line. */
     uintptr_t base;
     size_t elem_b;  /* object size; of a large span its usable bytes */
     uint32_t magic; /* see sizeclass_magic(); 0 in a large span: every offset is object 0 */
     uint32_t nelems;
-    uint64_t *mark_bits;
-    uint8_t kind;             /* enum span_kind */
-    uint8_t class;            /* 0: large */
-    uint8_t state;            /* enum span_state */
-    _Atomic uint8_t has_born; /* born_bits are not all 0 */
+    struct slot_bits *bits;
+    uint8_t kind;              /* enum span_kind */
+    uint8_t class;             /* 0: large */
+    uint8_t state;             /* enum span_state */
+    uint8_t needzero;          /* slots may hold old contents */
+    _Atomic uint8_t has_born;  /* some bit `born` is set */
+    _Atomic uint8_t has_freed; /* some bit `freed` is, or was */
     _Atomic uint32_t free_index;
-    uint64_t *alloc_bits;
+    _Atomic uint64_t slot_mask; /* typed, up to BITMAP_MAX_B: the pointer words of every slot */
     union {
-        uint64_t *pointer_bits;       /* typed, up to BITMAP_MAX_B: one bit a word */
+        uint64_t *pointer_bits;       /* the same if slot_mask is MIXED: one bit a word */
         const struct sh_type **types; /* typed, above: one a slot */
         const struct sh_type *type;   /* typed, large */
     } layout;
-    _Atomic(_Atomic uint64_t *) freed_bits; /* sh_free; NULL until the first */
 
     /* The allocator's side; owned by the thread that caches the span. */
     uint64_t alloc_cache;
@@ -80,7 +91,6 @@ struct span {
     _Atomic uint32_t cached;     /* in some thread's cache */
     size_t npages;
     _Atomic uint32_t shard; /* of the central lists it belongs to */
-    uint8_t needzero;       /* slots may hold old contents */
 
     _Atomic uint32_t sweepgen;
     _Atomic uint32_t has_specials; /* the collector has notes about some of its objects, or had */
@@ -132,6 +142,13 @@ span_bit_words(uint32_t nelems)
     return (nelems + 63) / 64;
 }
 
+/* Bit index % 64 of a word. */
+static inline bool
+slot_bit(uint64_t word, uint32_t index)
+{
+    return (word >> (index % 64) & 1) != 0;
+}
+
 /** The slot that contains an address inside the span; may be >= nelems in the tail waste. */
 static inline uint32_t
 span_index(const struct span *s, uintptr_t address)
@@ -159,7 +176,13 @@ bool span_next_cache(struct span *s);
 uint32_t span_free_ahead(const struct span *s);
 
 /** Whether sh_free gave the slot back since the last sweep. */
-bool span_is_freed(const struct span *s, uint32_t index);
+static inline bool
+span_is_freed(const struct span *s, uint32_t index)
+{
+    return unlikely(atomic_load_explicit(&s->has_freed, memory_order_acquire)) &&
+           slot_bit(__atomic_load_n(&s->bits[index / 64].freed, __ATOMIC_ACQUIRE), index);
+}
+
 /** Whether the slot holds an object that has been handed out and not freed. Any thread. */
 static inline bool
 span_is_allocated(const struct span *s, uint32_t index)
@@ -167,13 +190,12 @@ span_is_allocated(const struct span *s, uint32_t index)
     if (unlikely(index >= s->nelems))
         return false;
     if (index >= atomic_load_explicit(&s->free_index, memory_order_acquire) &&
-        (__atomic_load_n(&s->alloc_bits[index / 64], __ATOMIC_ACQUIRE) >> (index % 64) & 1) == 0)
+        !slot_bit(__atomic_load_n(&s->bits[index / 64].alloc, __ATOMIC_ACQUIRE), index))
         return false;
-    return likely(atomic_load_explicit(&s->freed_bits, memory_order_acquire) == NULL) ||
-           !span_is_freed(s, index);
+    return !span_is_freed(s, index);
 }
 
-/** Records sh_free of a slot. False: it was free already. Fatal without memory for the bitmap. */
+/** Records sh_free of a slot. False: it was free already. Any thread. */
 bool span_record_free(struct span *s, uint32_t index);
 /** Makes the slots of span_record_free() allocatable again. Owner only. Returns how many. */
 uint32_t span_reclaim_freed(struct span *s);
@@ -188,30 +210,41 @@ uint32_t span_count_freed(const struct span *s);
 /** Marked slots that were not freed meanwhile. */
 uint32_t span_count_marked(const struct span *s);
 
-/** Remembers where the pointers of a typed object are. */
-void span_set_type(struct span *s, uint32_t index, const struct sh_type *type);
+/** Remembers where the pointers of a typed object are. Owner only. False: no memory for it. */
+bool span_set_type(struct span *s, uint32_t index, const struct sh_type *type);
+/** The same for an object that exists, by any thread. False: it would change what belongs to other
+ * objects too, and nothing is done. */
+bool span_change_type(struct span *s, uint32_t index, const struct sh_type *type);
+/** The pointer words of a slot whose span has MIXED ones. */
+uint64_t span_mixed_mask(const struct span *s, uint32_t index);
 
-/** The same for one element that fills its slot (or leaves less than itself) in a span whose slots
- * are powers of two up to 512 bytes: one word of the bitmap, nothing to repeat. */
-static inline void
+/** The pointer words of a typed object of up to BITMAP_MAX_B, as bits. Any thread. */
+static inline uint64_t
+span_pointer_mask(const struct span *s, uint32_t index)
+{
+    uint64_t mask = atomic_load_explicit(&s->slot_mask, memory_order_acquire);
+    return likely(mask != MIXED) ? mask : span_mixed_mask(s, index);
+}
+
+/** span_set_type() for one element that fills its slot (or leaves less than itself) in a span whose
+ * slots are powers of two up to 512 bytes: at most one word of the bitmap, nothing to repeat.
+ * False: it takes span_set_type(). */
+static inline bool
 span_set_one(struct span *s, uint32_t index, uint64_t mask)
 {
     unsigned words = (unsigned)(s->elem_b / WORD_B);
+    uint64_t all = words == 64 ? ~UINT64_C(0) : (UINT64_C(1) << words) - 1;
+    uint64_t common = atomic_load_explicit(&s->slot_mask, memory_order_relaxed);
+    mask &= all;
+    if (unlikely(common != MIXED))
+        return mask == common;
     size_t offset = (size_t)index * words;
     _Atomic uint64_t *word = (_Atomic uint64_t *)&s->layout.pointer_bits[offset / 64];
-    uint64_t all = words == 64 ? ~UINT64_C(0) : (UINT64_C(1) << words) - 1;
     uint64_t old = atomic_load_explicit(word, memory_order_relaxed), shift = offset % 64;
-    uint64_t fresh = (old & ~(all << shift)) | (mask & all) << shift;
+    uint64_t fresh = (old & ~(all << shift)) | mask << shift;
     if (fresh != old) /* often it is not: the slot held the same type before */
         atomic_store_explicit(word, fresh, memory_order_relaxed);
-}
-
-/** The third bitmap of the block: objects born black, or freed while marking. */
-static inline uint64_t *
-span_born_bits(const struct span *s)
-{
-    uint64_t *last = s->alloc_bits > s->mark_bits ? s->alloc_bits : s->mark_bits;
-    return last + span_bit_words(s->nelems);
+    return true;
 }
 
 /** Marked by the program: born black, or freed while marking. */
@@ -219,28 +252,25 @@ static inline bool
 span_is_born_black(const struct span *s, uint32_t index)
 {
     return unlikely(atomic_load_explicit(&s->has_born, memory_order_relaxed)) &&
-           (__atomic_load_n(&span_born_bits(s)[index / 64], __ATOMIC_RELAXED) >> (index % 64) &
-            1) != 0;
+           slot_bit(__atomic_load_n(&s->bits[index / 64].born, __ATOMIC_RELAXED), index);
 }
 
 /** Sets the mark bit; true if the object was not marked. One thread at a time; others may read. */
 static inline bool
 span_mark(struct span *s, uint32_t index)
 {
-    uint64_t bit = UINT64_C(1) << (index % 64);
-    uint64_t *word = &s->mark_bits[index / 64];
+    uint64_t *word = &s->bits[index / 64].mark;
     uint64_t marks = __atomic_load_n(word, __ATOMIC_RELAXED);
-    if ((marks & bit) != 0 || span_is_born_black(s, index))
+    if (slot_bit(marks, index) || span_is_born_black(s, index))
         return false;
-    __atomic_store_n(word, marks | bit, __ATOMIC_RELEASE);
+    __atomic_store_n(word, marks | UINT64_C(1) << (index % 64), __ATOMIC_RELEASE);
     return true;
 }
 
 static inline bool
 span_is_marked(const struct span *s, uint32_t index)
 {
-    return (__atomic_load_n(&s->mark_bits[index / 64], __ATOMIC_ACQUIRE) >> (index % 64) & 1) !=
-               0 ||
+    return slot_bit(__atomic_load_n(&s->bits[index / 64].mark, __ATOMIC_ACQUIRE), index) ||
            span_is_born_black(s, index);
 }
 

@@ -15,12 +15,6 @@ set_up_span(struct span *s, unsigned class, enum span_kind kind)
     assert_true(span_setup(s, BASE, class_pages[class], class, kind, false));
 }
 
-static bool
-bit(const uint64_t *bits, size_t i)
-{
-    return bits[i / 64] >> (i % 64) & 1;
-}
-
 /* Takes the next slot as the allocator does. */
 static bool
 take(struct span *s, uint32_t *index)
@@ -77,11 +71,11 @@ test_cache_walk_finds_each_free_slot_once_in_order(void **state)
         struct span s;
         set_up_span(&s, 1 + round % (NCLASSES - 1), KIND_UNTYPED);
         for (uint32_t i = 0; i < s.nelems; i++)
-            s.alloc_bits[i / 64] |= (rng_next(&rng) >> 40 & 1) << (i % 64);
+            s.bits[i / 64].alloc |= (rng_next(&rng) >> 40 & 1) << (i % 64);
         span_load_cache(&s, 0);
         uint32_t index = UINT32_MAX;
         for (uint32_t i = 0; i < s.nelems; i++) {
-            if (bit(s.alloc_bits, i))
+            if (slot_bit(s.bits[i / 64].alloc, i))
                 continue;
             assert_seeded(take(&s, &index), SEED);
             assert_seeded(index == i, SEED);
@@ -102,7 +96,7 @@ test_free_ahead_counts_what_the_walk_will_find(void **state)
         uint32_t free_slots = 0, index;
         for (uint32_t i = 0; i < s.nelems; i++) {
             bool taken = rng_below(&rng, 3) == 0;
-            s.alloc_bits[i / 64] |= (uint64_t)taken << (i % 64);
+            s.bits[i / 64].alloc |= (uint64_t)taken << (i % 64);
             free_slots += !taken;
         }
         span_load_cache(&s, 0);
@@ -121,7 +115,7 @@ test_allocated_means_handed_out_and_not_freed(void **state)
     (void)state;
     struct span s;
     set_up_span(&s, 2, KIND_UNTYPED); /* 512 slots of 16 bytes */
-    s.alloc_bits[1] = UINT64_C(1) << 3;
+    s.bits[1].alloc = UINT64_C(1) << 3;
     span_load_cache(&s, 0);
     atomic_store(&s.free_index, 5);
     assert_true(span_is_allocated(&s, 0));
@@ -204,11 +198,11 @@ mark_some(struct span *s, struct rng *rng, struct sweep_expected *e)
 {
     *e = (struct sweep_expected){0};
     for (uint32_t i = 0; i < s->nelems; i++) {
-        bool was_freed = atomic_load(&s->freed_bits) != NULL && bit((uint64_t *)s->freed_bits, i);
+        bool was_freed = span_is_freed(s, i);
         bool taken = i < atomic_load(&s->free_index);
         bool marked = taken && rng_below(rng, 2) == 0; /* marked, then freed, happens as well */
         if (marked)
-            assert_true(span_mark(s, i));
+            assert_true(rng_below(rng, 3) == 0 ? span_mark_born(s, i) : span_mark(s, i));
         e->stays[i] = marked && !was_freed;
         e->marked_but_freed += marked && was_freed;
         e->live += e->stays[i];
@@ -237,7 +231,7 @@ test_sweep_frees_what_is_not_marked_and_nothing_else(void **state)
         assert_seeded(span_free_ahead(&s) == s.nelems - e.live, SEED + 3);
         for (uint32_t i = 0; i < s.nelems; i++) {
             assert_seeded(span_is_allocated(&s, i) == e.stays[i], SEED + 3);
-            assert_seeded(!bit(s.mark_bits, i), SEED + 3);
+            assert_seeded(!span_is_marked(&s, i), SEED + 3);
         }
         span_teardown(&s);
     }
@@ -252,34 +246,76 @@ test_mark_bit_is_set_once(void **state)
     assert_true(span_mark(&s, 63));
     assert_true(span_mark(&s, 64));
     assert_false(span_mark(&s, 63));
-    assert_int_equal(span_count_marked(&s), 2);
+    assert_false(span_mark_born(&s, 63));
+    assert_true(span_mark_born(&s, 65));
+    assert_false(span_mark_born(&s, 65));
+    assert_false(span_mark(&s, 65));
+    assert_true(span_is_marked(&s, 65) && !span_is_marked(&s, 66));
+    assert_int_equal(span_count_marked(&s), 3);
+    span_clear_marks(&s);
+    assert_int_equal(span_count_marked(&s), 0);
+    assert_false(span_is_marked(&s, 65));
     span_teardown(&s);
 }
 
 /* Slots of 3, 5, 6 ... words straddle the bitmap's words: each must write its own bits only. */
 static void
-test_pointer_bits_stay_within_their_slot(void **state)
+test_each_slot_keeps_its_own_pointer_mask(void **state)
 {
     (void)state;
     struct rng rng = {SEED + 4};
-    static bool model[PAGE_B / WORD_B];
+    static uint64_t model[MAX_SLOTS];
     for (unsigned class = 1; class_size_b[class] <= BITMAP_MAX_B; class ++) {
         struct span s;
         set_up_span(&s, class, KIND_TYPED);
         unsigned words = class_size_b[class] / WORD_B;
-        memset(model, 0, sizeof model);
-        for (unsigned i = 0; i < 3 * s.nelems; i++) {
-            uint64_t mask = rng_next(&rng);
+        uint64_t all = words == 64 ? UINT64_MAX : (UINT64_C(1) << words) - 1;
+        for (unsigned i = 0; i < 4 * s.nelems; i++) {
+            uint64_t mask = rng_below(&rng, 9) == 0 ? UINT64_MAX : rng_next(&rng);
             const struct sh_type type = {"random", s.elem_b, &mask};
-            uint32_t index = (uint32_t)rng_below(&rng, s.nelems);
-            span_set_type(&s, index, &type);
-            for (unsigned w = 0; w < words; w++)
-                model[index * words + w] = mask >> w & 1;
+            uint32_t index = i < s.nelems ? i : (uint32_t)rng_below(&rng, s.nelems);
+            s.alloc_count += i < s.nelems;
+            assert_true(span_set_type(&s, index, &type));
+            model[index] = mask & all;
+            assert_seeded(span_pointer_mask(&s, index) == model[index], SEED + 4);
         }
-        for (size_t w = 0; w < s.nelems * words; w++)
-            assert_seeded(bit(s.layout.pointer_bits, w) == model[w], SEED + 4);
+        for (uint32_t i = 0; i < s.nelems; i++)
+            assert_seeded(span_pointer_mask(&s, i) == model[i], SEED + 4);
         span_teardown(&s);
     }
+}
+
+/* The usual span holds objects of one type, and needs no bitmap. */
+static void
+test_slots_of_one_type_share_a_mask(void **state)
+{
+    (void)state;
+    static const uint64_t mask = 5, other = 3;
+    static const struct sh_type a = {"a", 4 * WORD_B, &mask}, b = {"b", 4 * WORD_B, &other};
+    struct span s;
+    set_up_span(&s, sizeclass_of(4 * WORD_B), KIND_TYPED);
+    for (uint32_t i = 0; i < 10; i++) {
+        s.alloc_count++;
+        assert_int_equal(span_set_one(&s, i, mask), i > 0);
+        assert_true(span_set_type(&s, i, &a));
+    }
+    assert_null(s.layout.pointer_bits);
+    assert_false(span_change_type(&s, 3, &b));
+    assert_true(span_change_type(&s, 3, &a));
+    assert_int_equal(span_pointer_mask(&s, 3), 5);
+    s.alloc_count++;
+    assert_false(span_set_one(&s, 10, other));
+    assert_true(span_set_type(&s, 10, &b));
+    assert_non_null(s.layout.pointer_bits);
+    assert_true(span_set_one(&s, 11, other));
+    assert_true(span_set_one(&s, 12, mask));
+    for (uint32_t i = 0; i < 13; i++)
+        assert_int_equal(span_pointer_mask(&s, i), i == 10 || i == 11 ? 3 : 5);
+    s.alloc_count = 1; /* swept, and the next object is alone */
+    assert_true(span_set_type(&s, 20, &b));
+    assert_true(span_set_one(&s, 21, other));
+    assert_false(span_set_one(&s, 22, mask));
+    span_teardown(&s);
 }
 
 static void
@@ -292,11 +328,9 @@ test_element_mask_repeats_over_the_slot(void **state)
     unsigned class = sizeclass_of(20 * 3 * WORD_B);
     set_up_span(&s, class, KIND_TYPED);
     unsigned words = class_size_b[class] / WORD_B;
-    span_set_type(&s, 1, &triple);
-    for (unsigned w = 0; w < words; w++) {
-        assert_false(bit(s.layout.pointer_bits, w));
-        assert_int_equal(bit(s.layout.pointer_bits, words + w), w % 3 != 1);
-    }
+    assert_true(span_set_type(&s, 1, &triple));
+    for (unsigned w = 0; w < words; w++)
+        assert_int_equal(slot_bit(span_pointer_mask(&s, 1), w), w % 3 != 1);
     span_teardown(&s);
 }
 
@@ -366,7 +400,8 @@ main(void)
         cmocka_unit_test(test_reclaim_hands_out_freed_and_untouched_slots_only),
         cmocka_unit_test(test_sweep_frees_what_is_not_marked_and_nothing_else),
         cmocka_unit_test(test_mark_bit_is_set_once),
-        cmocka_unit_test(test_pointer_bits_stay_within_their_slot),
+        cmocka_unit_test(test_each_slot_keeps_its_own_pointer_mask),
+        cmocka_unit_test(test_slots_of_one_type_share_a_mask),
         cmocka_unit_test(test_element_mask_repeats_over_the_slot),
         cmocka_unit_test(test_objects_over_512_bytes_keep_their_descriptor),
         cmocka_unit_test(test_lists_keep_order_and_count),

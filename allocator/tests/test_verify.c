@@ -115,17 +115,17 @@ miscount_slots(struct span *s)
 static void
 flip_alloc_bit(struct span *s)
 {
-    s->alloc_bits[1] ^= 1; /* the first word is in the allocation cache */
+    s->bits[1].alloc ^= 1; /* the first word is in the allocation cache */
 }
 
 static void
 set_all_marks(struct span *s)
 {
-    s->alloc_bits[0] &= ~(uint64_t)0xff;
+    s->bits[0].alloc &= ~(uint64_t)0xff;
     s->alloc_count -= 8;
     span_load_cache(s, 0);
     for (uint32_t i = 0; i < s->nelems; i++)
-        s->mark_bits[i / 64] |= UINT64_C(1) << (i % 64);
+        s->bits[i / 64].mark |= UINT64_C(1) << (i % 64);
 }
 
 static void
@@ -137,6 +137,7 @@ move_free_index(struct span *s)
 static void
 lose_layout(struct span *s)
 {
+    atomic_store(&s->slot_mask, MIXED);
     s->layout.pointer_bits = NULL;
 }
 
