@@ -21,7 +21,7 @@
 
 #define PIECE_B ((size_t)32 << 10) /* larger objects are scanned in pieces of this size */
 #define SHARE_EVERY 64             /* objects scanned between two looks at hungry markers */
-#define NEIGHBOURS_MAX 64
+#define NEIGHBOURS_MAX 128
 
 _Atomic uint32_t mark_hungry SH_STATE;
 
@@ -287,8 +287,8 @@ struct neighbours {
     size_t span_b, elem_b;
     uint64_t marked, scanned; /* objects */
     bool typed;
-    uint32_t n;
-    uint16_t stack[NEIGHBOURS_MAX]; /* grey ones */
+    uint32_t first, n;
+    uint16_t grey[NEIGHBOURS_MAX]; /* a ring */
 };
 
 static inline void
@@ -319,7 +319,7 @@ follow(struct neighbours *l, uintptr_t word, const uintptr_t *slot)
     uintptr_t object = l->base + index * l->elem_b;
     prefetch_object(object, l->elem_b);
     if (likely(l->n < NEIGHBOURS_MAX))
-        l->stack[l->n++] = (uint16_t)index;
+        l->grey[(l->first + l->n++) % NEIGHBOURS_MAX] = (uint16_t)index;
     else
         region_push(&regions.all[l->m->region], object);
 }
@@ -359,10 +359,12 @@ scan_small(struct marker *m, struct span *s, uintptr_t object)
     l.span_b = region_of(s->base) == m->region ? s->nelems * s->elem_b : 0;
     l.typed = s->kind == KIND_TYPED;
     l.marked = l.scanned = 0;
-    l.n = 0;
+    l.n = l.first = 0;
     scan_neighbour(&l, span_index(s, object));
-    while (l.n > 0)
-        scan_neighbour(&l, l.stack[--l.n]);
+    while (l.n > 0) {
+        l.n--;
+        scan_neighbour(&l, l.grey[l.first++ % NEIGHBOURS_MAX]);
+    }
     m->marked_b += l.marked * l.elem_b;
     m->scanned_b += l.scanned * l.elem_b;
 }
