@@ -17,6 +17,7 @@
  */
 #include "collector/mark.h"
 
+#include "collector/markers.h"
 #include "heap/pageheap.h"
 
 #define PIECE_B ((size_t)32 << 10) /* larger objects are scanned in pieces of this size */
@@ -490,6 +491,16 @@ find_work(struct marker *m)
     return true;
 }
 
+/* Others wait for work: the words that were found for other regions are some. */
+static __attribute__((noinline)) void
+share(struct marker *m)
+{
+    if (mark_any_work() || m->out_set == 0)
+        return;
+    send_all(m);
+    markers_wake();
+}
+
 bool
 mark_drain(struct marker *m, uint64_t work_b)
 {
@@ -500,9 +511,8 @@ mark_drain(struct marker *m, uint64_t work_b)
         if (m->region != NO_REGION && region_pop(&regions.all[m->region], &object)) {
             scan_object(m, object);
             if (++scanned % SHARE_EVERY == 0 &&
-                unlikely(atomic_load_explicit(&mark_hungry, memory_order_relaxed)) &&
-                !mark_any_work())
-                send_all(m);
+                unlikely(atomic_load_explicit(&mark_hungry, memory_order_relaxed)))
+                share(m);
         } else if (m->waiting > 0) {
             settle_oldest(m);
         } else if (!find_work(m)) {

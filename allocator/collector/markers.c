@@ -3,6 +3,7 @@
 #include "heap/os.h"
 
 #define WAIT_NS 500000u /* at most, for work that others may share */
+#define WAIT_SPINS 400  /* before it sleeps: a few microseconds */
 
 static struct {
     _Atomic uint32_t inside, closed;
@@ -85,6 +86,8 @@ markers_wait(void)
 {
     uint32_t bell = atomic_load(&markers.bell);
     atomic_fetch_add(&mark_hungry, 1);
+    for (int i = 0; i < WAIT_SPINS && !mark_any_work(); i++)
+        pause_processor();
     if (!mark_any_work())
         os_futex_wait(&markers.bell, bell, WAIT_NS);
     atomic_fetch_sub(&mark_hungry, 1);
