@@ -239,16 +239,21 @@ class Builder:
     def programs(self, wanted: Sequence[tuple[Pitfall, Variant, Cell]],
                  tick: Callable[[int, int, str], None] = lambda done, total, what: None,
                  ) -> list[Program | Failed]:
-        """Builds many. All compilations are queued first, so every processor has work."""
+        """Builds many, each processor one. All compilations are queued first."""
         for index, (pitfall, variant, cell) in enumerate(wanted):
             try:
                 self._object_futures(pitfall, variant, cell)
             except FileNotFoundError:
                 pass  # program() reports it
         result: list[Program | Failed] = []
-        for index, (pitfall, variant, cell) in enumerate(wanted):
-            tick(index, len(wanted), f"{pitfall.id}.{variant.id} {cell.name}")
-            result.append(self.program(pitfall, variant, cell))
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as links:
+            futures = [links.submit(self.program, *what) for what in wanted]
+            try:
+                for (pitfall, variant, cell), future in zip(wanted, futures):
+                    tick(len(result), len(wanted), f"{pitfall.id}.{variant.id} {cell.name}")
+                    result.append(future.result())
+            finally:
+                links.shutdown(wait=True, cancel_futures=True)
         return result
 
     def src_sha(self, pitfall: Pitfall, variant: Variant) -> str:

@@ -27,7 +27,7 @@ from harness.fault import BuildFault
 from harness.launch import STOPPED, Job, Launcher, Run
 from harness.plan import SWEEP_COUNT, ProgramKey, Spec, calibration_cell
 
-LINKS_AT_ONCE = 8
+LINKS_AT_ONCE = 16
 STARTUP_RUNS, STARTUP_WARMUP = 12, 2
 INSTRUCTION_COUNT = 3  # rounds under callgrind, about 50 times slower
 TIMED_FUNCTION = "run_rounds*"  # of pitfall.c: what callgrind counts
