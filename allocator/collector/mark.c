@@ -184,7 +184,7 @@ look_at(struct marker *m, uintptr_t address, const uintptr_t *slot)
 }
 
 /* A word inside the heap's range. */
-static inline void
+static __attribute__((noinline)) void
 consider(struct marker *m, uintptr_t address, const uintptr_t *slot)
 {
     uint32_t region = region_of(address);
@@ -300,7 +300,7 @@ prefetch_object(uintptr_t object, size_t elem_b)
         __builtin_prefetch((const void *)(object + CACHE_LINE_B));
 }
 
-static __attribute__((noinline)) void
+static inline void
 follow(struct neighbours *l, uintptr_t word, const uintptr_t *slot)
 {
     if (word - l->base >= l->span_b) {
