@@ -132,6 +132,8 @@ def test_link_without_the_compiler_makes_the_compilers_program(
     pitfall = catalog.load(tiny_project)[0]
     cell = matrix.load(here(), "default", [f"{compiler}-O2"]).cells[0]
     with Builder(tiny_project) as builder:
+        if builder.linker.mold is None:
+            pytest.skip("mold is not installed: every link goes through the compiler")
         program = builder.program(pitfall, pitfall.variant("bad"), cell)
         assert isinstance(program, Program)
         builder.link(program, 7, tmp_path / "direct")
