@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +19,7 @@ from harness.fault import Fault, UsageFault
 from harness.launch import Job, Launcher, Run
 from harness.plan import Options
 from harness.progress import Live, time_left
-from harness.project import Project, here
+from harness.project import Project
 from harness.sheet import Sheet
 from harness.summary import summarise
 from harness.tests import tiny
@@ -189,14 +187,6 @@ def test_finished_run_is_not_gone_on_with(
     assert "a new one begins" in said()
 
 
-def _start(project: Project, *arguments: str) -> subprocess.Popen[str]:
-    script = ("import sys; from pathlib import Path; from harness import cli;"
-              "from harness.project import Project;"
-              f"sys.exit(cli.main(sys.argv[1:], Project(Path({str(project.root)!r}))))")
-    return subprocess.Popen([sys.executable, "-c", script, *arguments], text=True,
-                            cwd=here().root, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_killed_run_keeps_what_it_measured_and_goes_on(
     tiny_project: Project, quiet: Live, number: signal.Signals
@@ -204,7 +194,7 @@ def test_killed_run_keeps_what_it_measured_and_goes_on(
     slow = "#define TINY_BEFORE usleep(30000);\n"
     tiny.add(tiny_project, "tiny", {"bad": slow + tiny.BAD, "fixed": slow + tiny.FIXED})
     arguments = ["bench", "--quick", "--cells", "gcc-O2"]
-    process = _start(tiny_project, *arguments)
+    process = tiny.start(tiny_project, *arguments)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         files = list(tiny_project.results.glob("*/run.jsonl"))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -22,7 +20,7 @@ from harness.fault import Fault, UsageFault
 from harness.metrics import METRICS, PEER_METRICS
 from harness.progress import Live
 from harness.project import Project, here
-from harness.tests import golden
+from harness.tests import golden, tiny
 
 WORKS = """
 [[peer]]
@@ -445,11 +443,7 @@ def test_run_goes_on_where_it_was_cut(
 def test_interrupted_run_keeps_what_it_measured(project: Project, quiet: Live) -> None:
     for name in ("spanheap", "go", "boehm", "boehm-parallel"):
         write(project, f"fake/{name}", program(1.0, before="sleep 0.1"))
-    script = ("import sys; from pathlib import Path; from harness import cli;"
-              "from harness.project import Project;"
-              f"sys.exit(cli.main(['peers'], Project(Path({str(project.root)!r}))))")
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=here().root, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = tiny.start(project, "peers")
     deadline = time.monotonic() + 60
     files: list[Path] = []
     while time.monotonic() < deadline:

@@ -6,6 +6,8 @@ Its programs need no driver: tiny.h reads the arguments and writes the record.
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from harness.project import Project, here
@@ -125,3 +127,14 @@ def add(project: Project, name: str, sources: dict[str, str], toml: str = TOML) 
     for variant, text in sources.items():
         (folder / f"{variant}.c").write_text(text)
     return folder
+
+
+def start(project: Project, *arguments: str) -> subprocess.Popen[str]:
+    """`python3 -m harness ARGUMENTS` on another project, as a process that can be interrupted."""
+    # A shell's background job ignores SIGINT, and so would what it starts.
+    script = ("import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+              "import sys; from pathlib import Path; from harness import cli;"
+              "from harness.project import Project;"
+              f"sys.exit(cli.main(sys.argv[1:], Project(Path({str(project.root)!r}))))")
+    return subprocess.Popen([sys.executable, "-c", script, *arguments], text=True,
+                            cwd=here().root, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
