@@ -33,7 +33,7 @@ mark_init(struct marker *m)
     m->first = m->waiting = 0;
     m->spare = NULL;
     m->out_set = 0;
-    m->marked_b = m->scanned_b = 0;
+    m->marked_b = m->scanned_b = m->read_b = 0;
 }
 
 bool
@@ -409,6 +409,7 @@ read_found(struct marker *m, struct workbuf *b)
 {
     for (uint32_t i = 0; i < b->n; i += 2)
         look_at(m, b->words[i], (const uintptr_t *)b->words[i + 1]);
+    m->read_b += b->n / 2 * WORD_B;
     give_back(m, b);
 }
 
@@ -495,18 +496,18 @@ find_work(struct marker *m)
 static __attribute__((noinline)) void
 share(struct marker *m)
 {
-    if (mark_any_work() || m->out_set == 0)
-        return;
-    send_all(m);
-    markers_wake();
+    if (!mark_any_work())
+        send_all(m);
+    if (mark_any_work())
+        markers_wake();
 }
 
 bool
 mark_drain(struct marker *m, uint64_t work_b)
 {
-    uint64_t limit = work_b > UINT64_MAX - m->scanned_b ? UINT64_MAX : m->scanned_b + work_b;
+    uint64_t done_b = m->scanned_b + m->read_b;
     uint32_t scanned = 0;
-    while (m->scanned_b < limit) {
+    while (m->scanned_b + m->read_b - done_b < work_b) {
         uintptr_t object;
         if (m->region != NO_REGION && region_pop(&regions.all[m->region], &object)) {
             scan_object(m, object);

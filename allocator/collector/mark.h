@@ -33,6 +33,7 @@ struct marker {
     uint64_t out_set;
     uint64_t marked_b;  /* of the objects that it turned grey */
     uint64_t scanned_b; /* of those that it turned black */
+    uint64_t read_b;    /* words that were sent, of those that it looked at */
 };
 
 /** A marker that holds nothing. */
@@ -40,14 +41,14 @@ void mark_init(struct marker *m);
 /** Whether there is work that no marker holds. No lock: an old answer is possible. */
 bool mark_any_work(void);
 /**
- * Scans grey objects, and takes from the global lists, until neither are left, or until it has
- * scanned work_b bytes more. True: nothing is left that this marker can see; it holds nothing then.
+ * Marks until nothing is left that this marker can see, or until it has scanned, or read of what
+ * was sent, work_b bytes more. True: nothing is left; it holds nothing then.
  */
 bool mark_drain(struct marker *m, uint64_t work_b);
 /** Hands what the marker holds to the others. */
 void mark_flush(struct marker *m);
 
-/** Markers that wait for work: others share with them. */
+/** Some marker waits for work: others share with it. */
 extern _Atomic uint32_t mark_hungry;
 
 #endif

@@ -85,19 +85,19 @@ void
 markers_wait(void)
 {
     uint32_t bell = atomic_load(&markers.bell);
-    atomic_fetch_add(&mark_hungry, 1);
+    atomic_store(&mark_hungry, 1);
     for (int i = 0; i < WAIT_SPINS && !mark_any_work(); i++)
         pause_processor();
+    atomic_store(&mark_hungry, 1); /* whoever woke others meanwhile has cleared it */
     if (!mark_any_work())
         os_futex_wait(&markers.bell, bell, WAIT_NS);
-    atomic_fetch_sub(&mark_hungry, 1);
 }
 
 void
 markers_wake(void)
 {
     atomic_fetch_add(&markers.bell, 1);
-    if (atomic_load(&mark_hungry) > 0)
+    if (atomic_exchange(&mark_hungry, 0) != 0)
         os_futex_wake_all(&markers.bell);
 }
 
@@ -109,7 +109,8 @@ markers_work(enum marker_role role, uint64_t work_b)
     if (!markers_enter())
         return 0;
     uint64_t start_ns = os_cpu_ns();
-    mark_drain(&m, work_b);
+    while (!mark_drain(&m, work_b) && m.scanned_b == 0) { /* it has only read: that pays nothing */
+    }
     uint64_t scanned_b = m.scanned_b;
     markers_leave(&m, role, os_cpu_ns() - start_ns);
     return scanned_b;
