@@ -15,6 +15,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -175,6 +176,22 @@ class Builder:
             temporary.unlink(missing_ok=True)
         return path
 
+    def _without_debug(self, path: Path) -> Path:
+        """The same object without debug information, made once: what a sample is linked from. The
+        object itself where there is no strip, or it is not understood. (mold 1.10 would drop the
+        names of functions as well.)"""
+        stripped = path.with_suffix(".stripped.o")
+        if not stripped.exists():
+            temporary = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.tmp")
+            try:
+                self._run(["strip", "--strip-debug", "-o", str(temporary), str(path)])
+                os.replace(temporary, stripped)
+            except BuildFault:
+                return path
+            finally:
+                temporary.unlink(missing_ok=True)
+        return stripped
+
     def _run(self, command: Sequence[str], *, linking: bool = False) -> str:
         try:
             done = subprocess.run(
@@ -223,7 +240,7 @@ class Builder:
             objects = (own.result(), *[future.result() for future in others])
             with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
                 path = Path(folder) / "program"
-                self.linker.link(cell, objects, 0, path, strip=False)
+                self.linker.link(cell, objects, 0, path)
                 found = elf.sizes(path)
             return Program(
                 pitfall=pitfall.id, variant=variant.id, cell=cell, objects=objects, sizes=found,
@@ -279,8 +296,10 @@ class Builder:
 
     def link(self, program: Program, layout_seed: int, path: Path, *, debug: bool = False) -> None:
         """Links a program in the layout of a seed (0: as the objects come)."""
-        strip = not debug and program.cell.sanitizer is None
-        self.linker.link(program.cell, program.objects, layout_seed, path, strip)
+        objects = program.objects
+        if not debug and program.cell.sanitizer is None:
+            objects = tuple(self._without_debug(o) for o in objects)
+        self.linker.link(program.cell, objects, layout_seed, path)
 
     def _run_linker(self, command: Sequence[str]) -> str:
         return self._run(command, linking=True)

@@ -44,11 +44,10 @@ class Linker:
         self.mold = mold  # its path; None: it is not installed
         self.commands: dict[Cell, Command | None] = {}
 
-    def link(self, cell: Cell, objects: Sequence[Path], layout_seed: int, path: Path,
-             strip: bool) -> None:
-        """Links objects into path. layout_seed 0: in the order in which they come. strip: without
-        debug information. Raises BuildFault."""
-        options = ["--strip-debug"] if strip else []
+    def link(self, cell: Cell, objects: Sequence[Path], layout_seed: int, path: Path) -> None:
+        """Links objects into path. layout_seed 0: in the order in which they come. Raises
+        BuildFault."""
+        options: list[str] = []
         if self.mold is not None:
             options += [*_FLAGS, *([f"--shuffle-sections={layout_seed}"] if layout_seed else [])]
         elif layout_seed:
