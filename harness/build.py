@@ -125,8 +125,7 @@ class Builder:
         self.pool = ThreadPoolExecutor(max_workers=jobs or os.cpu_count() or 1)
         self._pending: dict[Path, Future[Path]] = {}
         self._headers: dict[Path, str] = {}
-        self.linker = Linker(self._run_linker, self.settings.libs,
-                             shutil.which("ld.mold"))
+        self.linker = Linker(self._run_linker, self.settings.libs, shutil.which("ld.mold"))
 
     def close(self) -> None:
         """Lets running compilers finish and starts no more."""
@@ -263,14 +262,14 @@ class Builder:
             except FileNotFoundError:
                 pass  # program() reports it
         result: list[Program | Failed] = []
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as links:
+        links = ThreadPoolExecutor(max_workers=os.cpu_count() or 1)
+        try:
             futures = [links.submit(self.program, *what) for what in wanted]
-            try:
-                for (pitfall, variant, cell), future in zip(wanted, futures):
-                    tick(len(result), len(wanted), f"{pitfall.id}.{variant.id} {cell.name}")
-                    result.append(future.result())
-            finally:
-                links.shutdown(wait=True, cancel_futures=True)
+            for (pitfall, variant, cell), future in zip(wanted, futures):
+                tick(len(result), len(wanted), f"{pitfall.id}.{variant.id} {cell.name}")
+                result.append(future.result())
+        finally:
+            links.shutdown(wait=True, cancel_futures=True)
         return result
 
     def src_sha(self, pitfall: Pitfall, variant: Variant) -> str:

@@ -22,9 +22,7 @@
 
 #define PIECE_B ((size_t)32 << 10) /* larger objects are scanned in pieces of this size */
 #define SHARE_EVERY 64             /* objects scanned between two looks at hungry markers */
-#define NEIGHBOURS_MAX 128
-
-_Atomic uint32_t mark_hungry SH_STATE;
+#define NEIGHBOURS_MAX 128         /* that wait at a time */
 
 void
 mark_init(struct marker *m)
@@ -301,73 +299,73 @@ prefetch_object(uintptr_t object, size_t elem_b)
 }
 
 static inline void
-follow(struct neighbours *l, uintptr_t word, const uintptr_t *slot)
+follow(struct neighbours *near, uintptr_t word, const uintptr_t *slot)
 {
-    if (word - l->base >= l->span_b) {
-        consider(l->m, word, slot);
+    if (word - near->base >= near->span_b) {
+        consider(near->m, word, slot);
         return;
     }
-    uint32_t index = span_index(l->s, word);
-    if (unlikely(!span_is_allocated(l->s, index))) {
-        struct candidate c = {word, l->s, slot};
+    uint32_t index = span_index(near->s, word);
+    if (unlikely(!span_is_allocated(near->s, index))) {
+        struct candidate c = {word, near->s, slot};
         if (slot != NULL)
-            mark_exact_slow(l->m, l->s, index, &c);
+            mark_exact_slow(near->m, near->s, index, &c);
         return;
     }
-    if (!span_mark(l->s, index))
+    if (!span_mark(near->s, index))
         return;
-    l->marked++;
-    uintptr_t object = l->base + index * l->elem_b;
-    prefetch_object(object, l->elem_b);
-    if (likely(l->n < NEIGHBOURS_MAX))
-        l->grey[(l->first + l->n++) % NEIGHBOURS_MAX] = (uint16_t)index;
+    near->marked++;
+    uintptr_t object = near->base + index * near->elem_b;
+    prefetch_object(object, near->elem_b);
+    if (likely(near->n < NEIGHBOURS_MAX))
+        near->grey[(near->first + near->n++) % NEIGHBOURS_MAX] = (uint16_t)index;
     else
-        region_push(&regions.all[l->m->region], object);
+        region_push(&regions.all[near->m->region], object);
 }
 
 static inline void
-scan_neighbour_slot(struct neighbours *l, uintptr_t at, bool exact)
+scan_neighbour_slot(struct neighbours *near, uintptr_t at, bool exact)
 {
     const uintptr_t *slot = (const uintptr_t *)at;
     uintptr_t word = __atomic_load_n(slot, __ATOMIC_RELAXED);
-    if (word - l->heap.base < l->heap.used_b)
-        follow(l, word, exact ? slot : NULL);
+    if (word - near->heap.base < near->heap.used_b)
+        follow(near, word, exact ? slot : NULL);
 }
 
 static inline void
-scan_neighbour(struct neighbours *l, uint32_t index)
+scan_neighbour(struct neighbours *near, uint32_t index)
 {
-    uintptr_t object = l->base + index * l->elem_b;
-    l->scanned++;
-    if (!l->typed) {
-        for (uintptr_t at = object; at < object + l->elem_b; at += WORD_B)
-            scan_neighbour_slot(l, at, false);
+    uintptr_t object = near->base + index * near->elem_b;
+    near->scanned++;
+    if (!near->typed) {
+        for (uintptr_t at = object; at < object + near->elem_b; at += WORD_B)
+            scan_neighbour_slot(near, at, false);
         return;
     }
-    for (uint64_t bits = span_pointer_mask(l->s, index); bits != 0; bits &= bits - 1)
-        scan_neighbour_slot(l, object + (size_t)__builtin_ctzll(bits) * WORD_B, true);
+    for (uint64_t bits = span_pointer_mask(near->s, index); bits != 0; bits &= bits - 1)
+        scan_neighbour_slot(near, object + (size_t)__builtin_ctzll(bits) * WORD_B, true);
 }
 
 static void
 scan_small(struct marker *m, struct span *s, uintptr_t object)
 {
-    struct neighbours l;
-    l.m = m;
-    l.s = s;
-    l.heap = heap_range();
-    l.base = s->base;
-    l.elem_b = s->elem_b;
-    l.span_b = region_of(s->base) == m->region ? s->nelems * s->elem_b : 0;
-    l.typed = s->kind == KIND_TYPED;
-    l.marked = l.scanned = 0;
-    l.n = l.first = 0;
-    scan_neighbour(&l, span_index(s, object));
-    while (l.n > 0) {
-        l.n--;
-        scan_neighbour(&l, l.grey[l.first++ % NEIGHBOURS_MAX]);
+    struct neighbours near;
+    near.m = m;
+    near.s = s;
+    near.heap = heap_range();
+    near.base = s->base;
+    near.elem_b = s->elem_b;
+    near.span_b = region_of(s->base) == m->region ? s->nelems * s->elem_b : 0;
+    near.typed = s->kind == KIND_TYPED;
+    near.marked = near.scanned = 0;
+    near.n = near.first = 0;
+    scan_neighbour(&near, span_index(s, object));
+    while (near.n > 0) {
+        near.n--;
+        scan_neighbour(&near, near.grey[near.first++ % NEIGHBOURS_MAX]);
     }
-    m->marked_b += l.marked * l.elem_b;
-    m->scanned_b += l.scanned * l.elem_b;
+    m->marked_b += near.marked * near.elem_b;
+    m->scanned_b += near.scanned * near.elem_b;
 }
 
 static inline void
@@ -492,11 +490,12 @@ find_work(struct marker *m)
     return true;
 }
 
-/* Others wait for work: the words that were found for other regions are some. */
+/* Others wait for work: the words that were found for other regions are some. Not if they are all
+   for one: a single list would only change hands. */
 static __attribute__((noinline)) void
 share(struct marker *m)
 {
-    if (!mark_any_work())
+    if (!mark_any_work() && (m->out_set & (m->out_set - 1)) != 0)
         send_all(m);
     if (mark_any_work())
         markers_wake();
@@ -512,7 +511,7 @@ mark_drain(struct marker *m, uint64_t work_b)
         if (m->region != NO_REGION && region_pop(&regions.all[m->region], &object)) {
             scan_object(m, object);
             if (++scanned % SHARE_EVERY == 0 &&
-                unlikely(atomic_load_explicit(&mark_hungry, memory_order_relaxed)))
+                unlikely(atomic_load_explicit(&markers_hungry, memory_order_relaxed)))
                 share(m);
         } else if (m->waiting > 0) {
             settle_oldest(m);

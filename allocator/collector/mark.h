@@ -2,9 +2,9 @@
  * Marking: from a word to an object, and from a grey object to a black one. Any number of markers
  * work at once, beside the program.
  *
- *   white  mark bit clear
- *   grey   mark bit set, and in a queue
- *   black  mark bit set, and in no queue: scanned, or born while marking
+ *   white  bits mark and born clear
+ *   grey   mark set, and on its region's stack, or in its marker's hands
+ *   black  mark set, and nowhere else: scanned; or born set
  */
 #ifndef SPANHEAP_MARK_H
 #define SPANHEAP_MARK_H
@@ -47,8 +47,5 @@ bool mark_any_work(void);
 bool mark_drain(struct marker *m, uint64_t work_b);
 /** Hands what the marker holds to the others. */
 void mark_flush(struct marker *m);
-
-/** Some marker waits for work: others share with it. */
-extern _Atomic uint32_t mark_hungry;
 
 #endif

@@ -5,6 +5,8 @@
 #define WAIT_NS 500000u /* at most, for work that others may share */
 #define WAIT_SPINS 400  /* before it sleeps: a few microseconds */
 
+_Atomic uint32_t markers_hungry SH_STATE;
+
 static struct {
     _Atomic uint32_t inside, closed;
     _Atomic uint32_t bell; /* changes when there may be work; waiters sleep on it */
@@ -85,10 +87,10 @@ void
 markers_wait(void)
 {
     uint32_t bell = atomic_load(&markers.bell);
-    atomic_store(&mark_hungry, 1);
+    atomic_store(&markers_hungry, 1);
     for (int i = 0; i < WAIT_SPINS && !mark_any_work(); i++)
         pause_processor();
-    atomic_store(&mark_hungry, 1); /* whoever woke others meanwhile has cleared it */
+    atomic_store(&markers_hungry, 1); /* whoever woke others meanwhile has cleared it */
     if (!mark_any_work())
         os_futex_wait(&markers.bell, bell, WAIT_NS);
 }
@@ -97,7 +99,7 @@ void
 markers_wake(void)
 {
     atomic_fetch_add(&markers.bell, 1);
-    if (atomic_exchange(&mark_hungry, 0) != 0)
+    if (atomic_exchange(&markers_hungry, 0) != 0)
         os_futex_wake_all(&markers.bell);
 }
 
@@ -121,5 +123,5 @@ markers_forget(void)
 {
     atomic_store(&markers.inside, 0);
     atomic_store(&markers.closed, 1);
-    atomic_store(&mark_hungry, 0);
+    atomic_store(&markers_hungry, 0);
 }

@@ -42,6 +42,8 @@ void markers_add(const struct marker *m);
 bool markers_idle(void);
 struct marker_figures markers_figures(void);
 
+/** Somebody waits for work: others share with him. */
+extern _Atomic uint32_t markers_hungry;
 /** Waits until there may be work, or a while. In the safe state. */
 void markers_wait(void);
 /** Wakes those who wait. */

@@ -1,6 +1,6 @@
 #include "collector/regions.h"
 
-#define STRIPE_SHIFT_MIN 18
+#define STRIPE_SHIFT_MIN 18 /* 256 KiB: in a small heap most references stay inside a stripe */
 
 struct regions regions SH_STATE;
 

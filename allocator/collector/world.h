@@ -64,7 +64,7 @@ struct thread {
     uint32_t blocking_depth;
     /* Its own while it runs; read in a stop. NULL: nothing. */
     struct workbuf *recorded; /* by the write barrier */
-    struct workbuf *freed;    /* by sh_free while marking: grey */
+    struct workbuf *freed;    /* by sh_free while marking: to be scanned */
     bool internal;            /* a worker of the library: holds no reference to an object */
 };
 
