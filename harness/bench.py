@@ -174,13 +174,13 @@ def specs_of(options: Options, chosen: Sequence[catalog.Pitfall], cells: matrix.
     detect = [ProgramKey(p.id, v, c.name) for p, v, c in plan.detections(chosen, cells)]
     roles = ["sweep"]
     if options.extras:
-        roles += ["observe", "startup", "perf"]
+        roles += ["observe", "startup", *([] if options.quick else ["perf"])]
     if options.instructions:
         roles.append("instr")
     detectable = [k for k in detect if k in available]
-    return [*plan.rounds(keys, options, defaults),
+    return [*plan.singles(detectable, ["detect"], options, defaults, sweep),
             *plan.singles(keys, roles, options, defaults, sweep),
-            *plan.singles(detectable, ["detect"], options, defaults, sweep)]
+            *plan.rounds(keys, options, defaults)]
 
 
 def _store_builds(kept: store.Store, run_id: str, built: Sequence[Program | Failed],

@@ -14,6 +14,7 @@ import shutil
 import statistics
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -156,26 +157,22 @@ def run_all(bench: Bench, specs: Sequence[Spec], done: set[str],
 
 
 class _Links:
-    """Links the programs of the next few samples while none runs, and deletes them after use.
-
-    Samples that stand together and have the same program and layout share one link.
-    """
+    """Links the programs of the next few samples while none runs, and deletes each when no sample
+    needs it any more: those with the same program and layout share one link."""
 
     def __init__(self, bench: Bench, specs: Sequence[Spec], folder: Path) -> None:
         self._bench = bench
         self._specs = specs
-        self._folder = folder
         self._pool = ThreadPoolExecutor(max_workers=len(probes.cpus()))
         self._ready: dict[Path, Future[None]] = {}
         self._next = 0
-
-    def _path(self, index: int) -> Path:
-        spec = self._specs[index]
-        return self._folder / digest([spec.pitfall, spec.variant, spec.cell, str(spec.layout_seed)])
+        self._paths = [folder / digest([s.pitfall, s.variant, s.cell, str(s.layout_seed)])
+                       for s in specs]
+        self._needed = Counter(self._paths)
 
     def _prepare(self, until: int) -> None:
         while self._next < min(until, len(self._specs)):
-            path, spec = self._path(self._next), self._specs[self._next]
+            path, spec = self._paths[self._next], self._specs[self._next]
             if path not in self._ready:
                 self._ready[path] = self._pool.submit(
                     self._bench.builder.link, self._bench.program(spec), spec.layout_seed, path)
@@ -186,14 +183,15 @@ class _Links:
         """The linked program of a sample; BuildFault if it does not link."""
         if index >= self._next:
             self._prepare(index + LINKS_AT_ONCE)
-        path = self._path(index)
+        path = self._paths[index]
         self._ready[path].result()
         return path
 
     def done(self, index: int) -> None:
-        """The sample was taken: its program goes, unless one of the next samples needs it."""
-        path = self._path(index)
-        if all(self._path(i) != path for i in range(index + 1, self._next)):
+        """The sample was taken: its program goes, unless a later sample needs it."""
+        path = self._paths[index]
+        self._needed[path] -= 1
+        if not self._needed[path]:
             del self._ready[path]
             path.unlink(missing_ok=True)
 

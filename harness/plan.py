@@ -1,8 +1,9 @@
 """What a run measures, in which order: every sample of it, from a seed. Pure.
 
-Round 0 is run and not judged; in each round every program is started once, in an order shuffled
-anew. A sample's own seed, layout and environment follow from the run's seed and the sample's name,
-so one sample can be repeated, and a run can be gone on with, without replaying what came before.
+First come the samples that are taken once, so that every program has run before it is timed; then
+the rounds, in each of which every program is started once, in an order shuffled anew. A sample's
+own seed, layout and environment follow from the run's seed and the sample's name, so one sample can
+be repeated, and a run can be gone on with, without replaying what came before.
 """
 
 from __future__ import annotations
@@ -88,9 +89,9 @@ def make_spec(key: ProgramKey, role: str, round_: int, position: int, run_seed: 
 
 
 def rounds(keys: Sequence[ProgramKey], options: Options, defaults: Mapping[str, int]) -> list[Spec]:
-    """The timed samples: round 0 and the kept rounds, each in an order of its own."""
+    """The timed samples: rounds 1 and up, each in an order of its own."""
     result = []
-    for number in range(options.rounds + 1):
+    for number in range(1, options.rounds + 1):
         order = list(keys)
         random.Random(seed_of(options.seed, f"order {number}")).shuffle(order)
         result += [

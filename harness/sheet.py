@@ -43,7 +43,7 @@ class Sheet:
         return self._by_key.get((pitfall, variant, cell, role), [])
 
     def timed(self, pitfall: str, variant: str, cell: str) -> list[dict[str, Any]]:
-        """The kept rounds: round 0 is not judged."""
+        """The rounds. (Runs of an older form began with a round 0, which is not judged.)"""
         return [s for s in self.role(pitfall, variant, cell, "timed") if s["round"] > 0]
 
     def cell_names(self) -> list[str]:

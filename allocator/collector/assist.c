@@ -7,7 +7,7 @@
 
 /* An assist does at least so much, so that the cost of entering is small against it; what is too
    much is the thread's credit. */
-#define LEAST_WORK_B ((int64_t)64 << 10)
+#define LEAST_ASSIST_B ((int64_t)64 << 10)
 
 static _Atomic int64_t credit_b SH_STATE;
 
@@ -76,7 +76,7 @@ assist_pay(struct cache *c)
     if (c->unpaid_b <= 0 || ratio <= 0)
         return;
     double owed = (double)c->unpaid_b * ratio;
-    struct assist a = {.wanted_b = owed < (double)LEAST_WORK_B ? LEAST_WORK_B : (int64_t)owed};
+    struct assist a = {.wanted_b = owed < (double)LEAST_ASSIST_B ? LEAST_ASSIST_B : (int64_t)owed};
     a.done_b = take_credit((int64_t)owed);
     if ((double)a.done_b < owed) {
         a.wanted_b -= a.done_b;

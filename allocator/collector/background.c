@@ -55,7 +55,7 @@ mark(void)
    slot sweeps a span and has it, empty or not, which is cheaper than making a new one of its pages.
    Returns how long to wait. */
 static uint64_t
-sweep(struct thread *t)
+sweep_until_idle(struct thread *t)
 {
     for (;;) {
         atomic_store(&background.dozing, sweep_is_pending());
@@ -97,7 +97,7 @@ serve(struct thread *t, bool first)
         uint32_t bell = atomic_load(&background.bell);
         mark();
         if (first) {
-            wait_ns = sweep(t);
+            wait_ns = sweep_until_idle(t);
             if (cycle_is_due())
                 cycle_begin(SH_TRIGGER_TIME);
             if (wait_ns == IDLE_WAIT_NS)

@@ -41,13 +41,6 @@ store(slot_word *slot, uintptr_t value)
 
 /* ---- Recording ---- */
 
-static struct cache *
-caller_cache(void)
-{
-    struct cache *c = cache_self;
-    return c != NULL ? c : hook_attach_caller();
-}
-
 static enum barrier_kind
 barrier_now(void)
 {
@@ -102,7 +95,7 @@ hook_mark_freed(struct span *s, uint32_t index)
 void
 barrier_store_slow(void *slot, const void *value)
 {
-    struct cache *c = caller_cache();
+    struct cache *c = cache_of_caller();
     cache_enter(c);
     record_store((struct thread *)c, barrier_now(), load(slot), (uintptr_t)value);
     store(slot, (uintptr_t)value);
@@ -112,7 +105,7 @@ barrier_store_slow(void *slot, const void *value)
 void *
 sh_exchange(void *slot, const void *value)
 {
-    struct cache *c = caller_cache();
+    struct cache *c = cache_of_caller();
     cache_enter(c);
     uintptr_t old = atomic_exchange((slot_word *)slot, (uintptr_t)value);
     record_store((struct thread *)c, barrier_now(), old, (uintptr_t)value);
@@ -123,7 +116,7 @@ sh_exchange(void *slot, const void *value)
 bool
 sh_compare_exchange(void *slot, void *expected, const void *desired)
 {
-    struct cache *c = caller_cache();
+    struct cache *c = cache_of_caller();
     cache_enter(c);
     bool stored = atomic_compare_exchange_strong((slot_word *)slot, (uintptr_t *)expected,
                                                  (uintptr_t)desired);
@@ -143,7 +136,7 @@ word_aligned(const void *a, const void *b)
 static void
 copy_piece(slot_word *to, const slot_word *from, size_t n, bool upwards)
 {
-    struct cache *c = caller_cache();
+    struct cache *c = cache_of_caller();
     cache_enter(c);
     enum barrier_kind kind = barrier_now();
     for (size_t k = 0; k < n; k++) {
@@ -187,7 +180,7 @@ sh_memmove(void *dst, const void *src, size_t size)
 static void
 fill_piece(slot_word *to, uintptr_t pattern, size_t n)
 {
-    struct cache *c = caller_cache();
+    struct cache *c = cache_of_caller();
     cache_enter(c);
     enum barrier_kind kind = barrier_now();
     for (size_t i = 0; i < n; i++) {
@@ -227,7 +220,7 @@ struct sorting {
 static void
 swap_words(slot_word *x, slot_word *y)
 {
-    struct cache *c = caller_cache();
+    struct cache *c = cache_of_caller();
     cache_enter(c);
     enum barrier_kind kind = barrier_now();
     uintptr_t a = load(x), b = load(y);

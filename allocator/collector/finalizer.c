@@ -40,7 +40,7 @@ static struct {
 /* ---- The notes of a span; the lock is held ---- */
 
 static struct special **
-find(struct span *s, uintptr_t object, enum special_kind kind)
+find_special(struct span *s, uintptr_t object, enum special_kind kind)
 {
     struct special **at = &s->specials;
     while (*at != NULL && ((*at)->object != object || (*at)->kind != kind))
@@ -255,7 +255,7 @@ sh_set_finalizer(void *object, sh_finalizer finalizer, void *arg)
     *p = (struct special){
         .object = (uintptr_t)object, .kind = SPECIAL_FINALIZER, .function = finalizer, .arg = arg};
     lock_take(&specials.lock);
-    struct special **at = find(s, (uintptr_t)object, SPECIAL_FINALIZER), *old = NULL;
+    struct special **at = find_special(s, (uintptr_t)object, SPECIAL_FINALIZER), *old = NULL;
     if (*at != NULL)
         old = take(at);
     if (finalizer != NULL) {
@@ -282,7 +282,7 @@ sh_weak_make(void *object)
     sh_require(p != NULL, "sh_weak_make: no memory");
     *p = (struct special){.object = (uintptr_t)object, .kind = SPECIAL_WEAK, .weak = weak};
     lock_take(&specials.lock);
-    struct special *old = *find(s, (uintptr_t)object, SPECIAL_WEAK);
+    struct special *old = *find_special(s, (uintptr_t)object, SPECIAL_WEAK);
     if (old == NULL) {
         atomic_store(&weak->object, (uintptr_t)object);
         add(s, p);
@@ -313,7 +313,7 @@ is_dead_unswept(const struct span *s, uint32_t index)
 void *
 sh_weak_get(struct sh_weak *weak)
 {
-    struct cache *c = cache_self != NULL ? cache_self : hook_attach_caller();
+    struct cache *c = cache_of_caller();
     void *object = NULL;
     cache_enter(c); /* no stop between the look and what follows from it */
     uintptr_t address = atomic_load(&weak->object);

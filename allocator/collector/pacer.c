@@ -12,8 +12,9 @@
 
 #define OFF_PERCENT 100000 /* stands for GOGC=off when a collection is forced */
 #define OVERSHOOT 1.1      /* a goal that was missed is moved by this factor */
-#define LEAST_WORK_B 1000  /* objects are scanned twice at times: work left is never taken for 0 */
-#define WORKERS_ERROR 0.3  /* of the planned share, before fractional workers are called */
+#define LEAST_WORK_LEFT_B                                                                          \
+    1000                  /* objects are scanned twice at times: work left is never taken for 0 */
+#define WORKERS_ERROR 0.3 /* of the planned share, before fractional workers are called */
 
 /* ---- Settings ---- */
 
@@ -233,7 +234,7 @@ pacer_revise(struct pacer *p)
         goal = saturate_to_int64((double)goal * OVERSHOOT);
         work = most;
     }
-    int64_t work_left = work - done < LEAST_WORK_B ? LEAST_WORK_B : work - done;
+    int64_t work_left = work - done < LEAST_WORK_LEFT_B ? LEAST_WORK_LEFT_B : work - done;
     int64_t way_left = goal > live ? goal - live : 1;
     p->assist_work_per_byte = (double)work_left / (double)way_left;
     p->assist_bytes_per_work = (double)way_left / (double)work_left;

@@ -13,7 +13,7 @@ struct found {
     uintptr_t detail; /* the root's word, or the slot that led here */
 };
 #define NO_PARENT SIZE_MAX
-#define PATH_MAX 12
+#define LONGEST_PATH 12
 
 static struct {
     uintptr_t *roots; /* words; bit 0 of kinds[i]: from frames */
@@ -27,7 +27,7 @@ static struct {
 
 /* Twice as large; the old one goes. Fatal without memory. */
 static void *
-grow(void *old, size_t *cap, size_t size)
+grow_array(void *old, size_t *cap, size_t size)
 {
     size_t fresh_cap = *cap == 0 ? 8192 : *cap * 2;
     void *fresh = os_map(fresh_cap * size);
@@ -46,8 +46,8 @@ keep_buffer(const struct workbuf *b)
     for (uint32_t i = 0; i < b->n && b->kind != WORK_SCAN; i++) {
         if (reach.nroots == reach.roots_cap) {
             size_t cap = reach.roots_cap;
-            reach.kinds = grow(reach.kinds, &cap, sizeof *reach.kinds);
-            reach.roots = grow(reach.roots, &reach.roots_cap, sizeof *reach.roots);
+            reach.kinds = grow_array(reach.kinds, &cap, sizeof *reach.kinds);
+            reach.roots = grow_array(reach.roots, &reach.roots_cap, sizeof *reach.roots);
         }
         reach.roots[reach.nroots] = b->words[i];
         reach.kinds[reach.nroots++] = b->kind == WORK_FRAMES;
@@ -95,7 +95,7 @@ die_of_lost(const struct found *lost)
 {
     const struct span *s = pageheap_span_of(lost->object);
     const struct found *f = lost;
-    for (unsigned depth = 0; depth < PATH_MAX && f->from != NO_PARENT; depth++) {
+    for (unsigned depth = 0; depth < LONGEST_PATH && f->from != NO_PARENT; depth++) {
         const struct found *holder = &reach.list[f->from];
         sh_warn("  %p, at offset %zu of the object at %p", (void *)f->object,
                 (size_t)(f->detail - holder->object), (void *)holder->object);
@@ -123,7 +123,7 @@ is_new(uintptr_t object)
 
 /* What a word leads to joins the list, and must be marked. */
 static void
-find(uintptr_t word, size_t from, uintptr_t detail)
+reach_word(uintptr_t word, size_t from, uintptr_t detail)
 {
     const struct span *s = pageheap_span_of(word);
     if (s == NULL)
@@ -135,7 +135,7 @@ find(uintptr_t word, size_t from, uintptr_t detail)
     if (!span_is_marked(s, index))
         die_of_lost(&f);
     if (reach.n == reach.cap)
-        reach.list = grow(reach.list, &reach.cap, sizeof *reach.list);
+        reach.list = grow_array(reach.list, &reach.cap, sizeof *reach.list);
     reach.list[reach.n++] = f;
 }
 
@@ -145,7 +145,7 @@ follow_element(const struct sh_type *type, uintptr_t element, size_t from)
     for (size_t word = 0; word < type->size / WORD_B; word++) {
         uintptr_t slot = element + word * WORD_B;
         if (type->pointer_mask[word / 64] >> (word % 64) & 1)
-            find(*(const uintptr_t *)slot, from, slot);
+            reach_word(*(const uintptr_t *)slot, from, slot);
     }
 }
 
@@ -155,12 +155,12 @@ follow_bits(const struct span *s, uintptr_t object, size_t from)
     uint64_t mask = span_pointer_mask(s, span_index(s, object));
     for (; mask != 0; mask &= mask - 1) {
         uintptr_t slot = object + (size_t)__builtin_ctzll(mask) * WORD_B;
-        find(*(const uintptr_t *)slot, from, slot);
+        reach_word(*(const uintptr_t *)slot, from, slot);
     }
 }
 
 static void
-follow(size_t from)
+follow_words_of(size_t from)
 {
     uintptr_t object = reach.list[from].object;
     const struct span *s = pageheap_span_of(object);
@@ -188,7 +188,7 @@ find_born(struct span *s)
 {
     for (uint32_t i = 0; i < s->nelems; i++)
         if (span_is_allocated(s, i) && !was_there(span_slot(s, i)))
-            find(span_slot(s, i), NO_PARENT, 0);
+            reach_word(span_slot(s, i), NO_PARENT, 0);
 }
 
 /* A root's word speaks of objects that were there when it was read. */
@@ -197,7 +197,7 @@ find_from_root(uintptr_t word, uintptr_t root)
 {
     const struct span *s = pageheap_span_of(word);
     if (s != NULL && was_there(span_slot(s, span_index(s, word))))
-        find(word, NO_PARENT, root);
+        reach_word(word, NO_PARENT, root);
 }
 
 void
@@ -213,7 +213,7 @@ reach_check(bool born_are_marked)
     if (born_are_marked)
         pageheap_each_span(find_born);
     for (size_t i = 0; i < reach.n; i++)
-        follow(i);
+        follow_words_of(i);
     os_unreserve(reach.seen, reach.seen_b);
     os_unreserve(reach.old, reach.old_b);
 }

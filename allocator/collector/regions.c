@@ -20,7 +20,7 @@ regions_any(void)
 }
 
 static uint64_t
-bit_of(uint32_t id)
+region_bit(uint32_t id)
 {
     return UINT64_C(1) << id;
 }
@@ -28,8 +28,8 @@ bit_of(uint32_t id)
 bool
 regions_take(uint32_t id)
 {
-    return (atomic_load_explicit(&regions.owned, memory_order_relaxed) & bit_of(id)) == 0 &&
-           (atomic_fetch_or(&regions.owned, bit_of(id)) & bit_of(id)) == 0;
+    return (atomic_load_explicit(&regions.owned, memory_order_relaxed) & region_bit(id)) == 0 &&
+           (atomic_fetch_or(&regions.owned, region_bit(id)) & region_bit(id)) == 0;
 }
 
 uint32_t
@@ -49,8 +49,8 @@ regions_take_ready(uint32_t after)
 static void
 announce(uint32_t id)
 {
-    if ((atomic_load(&regions.ready) & bit_of(id)) == 0)
-        atomic_fetch_or(&regions.ready, bit_of(id));
+    if ((atomic_load(&regions.ready) & region_bit(id)) == 0)
+        atomic_fetch_or(&regions.ready, region_bit(id));
 }
 
 /* Whoever sends adds to the inbox and then looks at `ready`; whoever leaves, or receives, clears
@@ -62,7 +62,7 @@ regions_leave(uint32_t id)
     bool left = r->unread != NULL || (r->grey != NULL && (r->grey->n > 0 || r->grey->next != NULL));
     if (left)
         announce(id);
-    atomic_fetch_and(&regions.owned, ~bit_of(id));
+    atomic_fetch_and(&regions.owned, ~region_bit(id));
     if (!left && atomic_load(&r->inbox) != NULL)
         announce(id);
 }
@@ -82,8 +82,8 @@ regions_receive(uint32_t id)
 {
     struct region *r = &regions.all[id];
     if (r->unread == NULL) {
-        if ((atomic_load(&regions.ready) & bit_of(id)) != 0)
-            atomic_fetch_and(&regions.ready, ~bit_of(id));
+        if ((atomic_load(&regions.ready) & region_bit(id)) != 0)
+            atomic_fetch_and(&regions.ready, ~region_bit(id));
         if (atomic_load(&r->inbox) != NULL)
             r->unread = atomic_exchange(&r->inbox, NULL);
     }

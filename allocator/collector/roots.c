@@ -61,7 +61,7 @@ struct sink {
  * foreign frames are what this is for.
  */
 __attribute__((no_sanitize_address, no_sanitize_thread)) static size_t
-read_words(struct sink *sink, uintptr_t start, uintptr_t end, enum work_kind kind)
+read_range(struct sink *sink, uintptr_t start, uintptr_t end, enum work_kind kind)
 {
     if (start >= end)
         return 0;
@@ -78,13 +78,13 @@ read_words(struct sink *sink, uintptr_t start, uintptr_t end, enum work_kind kin
 static size_t
 read_frames(struct sink *sink, uintptr_t start, uintptr_t end)
 {
-    return read_words(sink, start, end, WORK_FRAMES);
+    return read_range(sink, start, end, WORK_FRAMES);
 }
 
 static size_t
 read_variables(struct sink *sink, uintptr_t start, uintptr_t end)
 {
-    return read_words(sink, start, end, WORK_WORDS);
+    return read_range(sink, start, end, WORK_WORDS);
 }
 
 /* ---- One thread ---- */

@@ -164,9 +164,7 @@ alloc_retry(struct cache *c, size_t size, enum span_kind kind, const struct sh_t
 static inline void *
 alloc_inline(size_t size, enum span_kind kind, const struct sh_type *type)
 {
-    struct cache *c = cache_self;
-    if (unlikely(c == NULL))
-        c = hook_attach_caller();
+    struct cache *c = cache_of_caller();
     if (unlikely(size == 0))
         return (void *)(uintptr_t)zero_object;
     cache_enter(c);

@@ -48,6 +48,14 @@ struct cache {
 extern _Thread_local struct cache *cache_self __attribute__((tls_model("initial-exec")));
 extern struct span cache_empty_span;
 
+/** The calling thread's cache, made for it if it has none. */
+static inline struct cache *
+cache_of_caller(void)
+{
+    struct cache *c = cache_self;
+    return likely(c != NULL) ? c : hook_attach_caller();
+}
+
 void cache_init(struct cache *c);
 /** Returns all spans to the central lists and forgets the tiny block. */
 void cache_flush(struct cache *c);

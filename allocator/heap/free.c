@@ -37,19 +37,12 @@ span_of_object(const void *p, const char *caller, uint32_t *index)
     return s;
 }
 
-static struct cache *
-caller_cache(void)
-{
-    struct cache *c = cache_self;
-    return c != NULL ? c : hook_attach_caller();
-}
-
 void
 sh_free(void *p)
 {
     if (p == NULL || p == sh_alloc(0))
         return;
-    struct cache *c = caller_cache();
+    struct cache *c = cache_of_caller();
     uint32_t index;
     cache_enter(c);
     cache_slow_enter(c);

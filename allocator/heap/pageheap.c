@@ -76,7 +76,7 @@ pageheap_init(size_t reserve_b, enum huge_pages huge_pages)
 
 /* Commits arenas for at least npages more pages. The lock is held. */
 static bool
-grow(size_t npages)
+grow_heap(size_t npages)
 {
     size_t used = atomic_load(&pageheap.used_b);
     size_t joined =
@@ -108,7 +108,7 @@ pageheap_take_run(size_t npages, size_t *n, bool *needzero)
         return 0;
     lock_take(&pageheap.lock);
     bool found = pages_alloc_pieces(pages, npages, n, &first, &fresh) ||
-                 (grow(npages) && pages_alloc_pieces(pages, npages, n, &first, &fresh));
+                 (grow_heap(npages) && pages_alloc_pieces(pages, npages, n, &first, &fresh));
     if (found)
         atomic_fetch_add(&pageheap.transit_pages, *n * npages);
     lock_drop(&pageheap.lock);

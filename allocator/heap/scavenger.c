@@ -78,6 +78,6 @@ scavenger_release_inside(const struct cache *c, size_t max_b)
 size_t
 sh_release_memory(void)
 {
-    struct cache *c = cache_self != NULL ? cache_self : hook_attach_caller();
+    struct cache *c = cache_of_caller();
     return scavenger_release(c, SIZE_MAX);
 }

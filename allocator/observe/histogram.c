@@ -18,7 +18,7 @@ bucket_of(uint64_t value)
 }
 
 static unsigned
-shift_of(unsigned bucket)
+bucket_shift(unsigned bucket)
 {
     return bucket < PARTS ? 0 : bucket / PARTS - 1;
 }
@@ -26,7 +26,7 @@ shift_of(unsigned bucket)
 static uint64_t
 low_of(unsigned bucket)
 {
-    unsigned shift = shift_of(bucket);
+    unsigned shift = bucket_shift(bucket);
     return (uint64_t)(bucket - shift * PARTS) << shift;
 }
 
@@ -34,7 +34,7 @@ low_of(unsigned bucket)
 static uint64_t
 high_of(const struct histogram *h, unsigned bucket)
 {
-    uint64_t high = low_of(bucket) + ((uint64_t)1 << shift_of(bucket)) - 1;
+    uint64_t high = low_of(bucket) + ((uint64_t)1 << bucket_shift(bucket)) - 1;
     return bucket == HISTOGRAM_BUCKETS - 1 || high > h->max ? h->max : high;
 }
 

@@ -27,7 +27,7 @@ struct writer {
     uint64_t events, lost;
 };
 
-static void __attribute__((format(printf, 2, 3))) put(struct writer *w, const char *format, ...)
+static void __attribute__((format(printf, 2, 3))) print(struct writer *w, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -59,18 +59,18 @@ static void
 put_string(struct writer *w, const char *string)
 {
     const unsigned char *text = (const unsigned char *)string;
-    put(w, "\"");
+    print(w, "\"");
     while (*text != '\0') {
         size_t n = character_length(text);
         if (n == 0)
-            put(w, "?");
+            print(w, "?");
         else if (*text < 0x20 || *text == '"' || *text == '\\' || *text == 0x7f)
-            put(w, "\\u%04x", *text);
+            print(w, "\\u%04x", *text);
         else
-            put(w, "%.*s", (int)n, (const char *)text);
+            print(w, "%.*s", (int)n, (const char *)text);
         text += n == 0 ? 1 : n;
     }
-    put(w, "\"");
+    print(w, "\"");
 }
 
 /* ---- Records ---- */
@@ -78,7 +78,7 @@ put_string(struct writer *w, const char *string)
 static void
 put_us(struct writer *w, const char *label, uint64_t ns)
 {
-    put(w, ",\"%s\":%" PRIu64 ".%03u", label, ns / 1000, (unsigned)(ns % 1000));
+    print(w, ",\"%s\":%" PRIu64 ".%03u", label, ns / 1000, (unsigned)(ns % 1000));
 }
 
 static void
@@ -92,19 +92,19 @@ static void
 put_slice(struct writer *w, const char *name, uint32_t track, uint64_t start_ns, uint64_t end_ns,
           const char *args)
 {
-    put(w, ",\n{\"name\":\"%s\",\"cat\":\"gc\",\"ph\":\"X\",\"pid\":%d,\"tid\":%" PRIu32, name,
-        (int)w->pid, track);
+    print(w, ",\n{\"name\":\"%s\",\"cat\":\"gc\",\"ph\":\"X\",\"pid\":%d,\"tid\":%" PRIu32, name,
+          (int)w->pid, track);
     put_start(w, start_ns);
     put_us(w, "dur", end_ns - start_ns);
-    put(w, ",\"args\":{%s}}", args);
+    print(w, ",\"args\":{%s}}", args);
 }
 
 static void
 put_counter(struct writer *w, const char *name, uint64_t ns, uint64_t bytes)
 {
-    put(w, ",\n{\"name\":\"%s\",\"ph\":\"C\",\"pid\":%d", name, (int)w->pid);
+    print(w, ",\n{\"name\":\"%s\",\"ph\":\"C\",\"pid\":%d", name, (int)w->pid);
     put_start(w, ns);
-    put(w, ",\"args\":{\"bytes\":%" PRIu64 "}}", bytes);
+    print(w, ",\"args\":{\"bytes\":%" PRIu64 "}}", bytes);
 }
 
 static void
@@ -186,12 +186,12 @@ put_event(struct writer *w, const struct event *e)
 static void
 put_thread_name(struct writer *w, uint32_t track, const char *name)
 {
-    put(w,
-        ",\n{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":%d,\"tid\":%" PRIu32
-        ",\"args\":{\"name\":",
-        (int)w->pid, track);
+    print(w,
+          ",\n{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":%d,\"tid\":%" PRIu32
+          ",\"args\":{\"name\":",
+          (int)w->pid, track);
     put_string(w, name);
-    put(w, "}}");
+    print(w, "}}");
 }
 
 /* A thread that lives may have got another name since. */
@@ -213,10 +213,10 @@ read_name_today(uint32_t thread, char name[EVENT_NAME_B])
 static void
 put_names(struct writer *w)
 {
-    put(w, "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"args\":{\"name\":",
-        (int)w->pid, (int)w->pid);
+    print(w, "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"args\":{\"name\":",
+          (int)w->pid, (int)w->pid);
     put_string(w, program_invocation_short_name);
-    put(w, "}}");
+    print(w, "}}");
     put_thread_name(w, TRACK_PHASES, "collection phases");
     put_thread_name(w, TRACK_STOPS, "world stopped");
     uint32_t thread;
@@ -259,13 +259,13 @@ int
 trace_json_write(FILE *out)
 {
     struct writer w = {.out = out, .pid = getpid()};
-    put(&w, "{\"displayTimeUnit\":\"ns\",\n\"traceEvents\":[\n");
+    print(&w, "{\"displayTimeUnit\":\"ns\",\n\"traceEvents\":[\n");
     put_names(&w);
     put_ring(&w);
     put_now(&w);
-    put(&w,
-        "\n],\n\"otherData\":{\"version\":\"spanheap %s\",\"events\":%" PRIu64
-        ",\"lost_events\":%" PRIu64 "}}\n",
-        sh_version(), w.events, w.lost);
+    print(&w,
+          "\n],\n\"otherData\":{\"version\":\"spanheap %s\",\"events\":%" PRIu64
+          ",\"lost_events\":%" PRIu64 "}}\n",
+          sh_version(), w.events, w.lost);
     return w.error;
 }

@@ -32,7 +32,7 @@ sh_defer(struct sh_defer_scope *scope, void (*call)(void *arg), void *arg)
 /* A record is cleared before its call runs: a stale word on the stack may keep the record, and must
    not keep with it what the call releases, nor all the records before it. */
 static struct sh_defer_record
-pop(struct sh_defer_scope *scope)
+pop_record(struct sh_defer_scope *scope)
 {
     struct sh_defer_record *record = scope->last, taken = *record;
     sh_store(&scope->last, taken.older);
@@ -46,7 +46,7 @@ void
 sh_defer_run(struct sh_defer_scope *scope)
 {
     while (scope->last != NULL) {
-        struct sh_defer_record record = pop(scope);
+        struct sh_defer_record record = pop_record(scope);
         record.call(record.arg);
     }
 }

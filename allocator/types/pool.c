@@ -41,7 +41,7 @@ drop_lock(struct sh_pool *pool, struct cache *c)
 }
 
 static struct cache *
-take_lock(struct sh_pool *pool)
+take_pool(struct sh_pool *pool)
 {
     struct cache *c = cache_self != NULL ? cache_self : hook_attach_caller();
     cache_enter(c);
@@ -69,7 +69,7 @@ enter_list(struct sh_pool *pool)
 }
 
 static void *
-pop(struct sh_pool_items *items)
+pop_item(struct sh_pool_items *items)
 {
     if (items == NULL || items->n == 0)
         return NULL;
@@ -81,10 +81,10 @@ pop(struct sh_pool_items *items)
 void *
 sh_pool_get(struct sh_pool *pool)
 {
-    struct cache *c = take_lock(pool);
-    void *item = pop(pool->items);
+    struct cache *c = take_pool(pool);
+    void *item = pop_item(pool->items);
     if (item == NULL)
-        item = pop(pool->victim);
+        item = pop_item(pool->victim);
     drop_lock(pool, c);
     return item == NULL && pool->make != NULL ? pool->make() : item;
 }
@@ -130,12 +130,12 @@ sh_pool_put(struct sh_pool *pool, void *item)
         return;
     if (!__atomic_load_n(&pool->registered, __ATOMIC_ACQUIRE))
         enter_list(pool);
-    struct cache *c = take_lock(pool);
+    struct cache *c = take_pool(pool);
     while (!push(pool, item)) {
         size_t cap = pool->items == NULL ? FIRST_CAP : 2 * pool->items->cap;
         drop_lock(pool, c);
         struct sh_pool_items *larger = make_items(cap);
-        c = take_lock(pool);
+        c = take_pool(pool);
         replace_items(pool, larger);
     }
     drop_lock(pool, c);

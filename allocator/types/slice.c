@@ -61,7 +61,7 @@ clear_elements(const struct sh_type *element, void *dst, size_t count)
 }
 
 static struct sh_slice
-grow(const struct sh_type *element, struct sh_slice s, size_t need)
+grow_for(const struct sh_type *element, struct sh_slice s, size_t need)
 {
     size_t cap = sh_slice_grow_cap(element->size, s.cap, need);
     struct sh_slice bigger = {sh_alloc_array(element, cap), s.len, cap};
@@ -77,7 +77,7 @@ sh_slice_append(const struct sh_type *element, struct sh_slice s, const void *sr
     sh_require(!__builtin_add_overflow(s.len, count, &need),
                "sh_slice_append: %zu elements and %zu more overflow", s.len, count);
     if (need > s.cap)
-        s = grow(element, s, need);
+        s = grow_for(element, s, need);
     sh_require(s.data != NULL || count == 0, "sh_slice_append: capacity %zu, but no array", s.cap);
     if (count > 0) {
         char *end = (char *)s.data + s.len * element->size;

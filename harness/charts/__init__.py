@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,9 @@ def draw(
         program = engine.find(gnuplot)
     except engine.DrawError as error:
         missing = str(error)
-    charts = [_draw_one(plan, out, program, templates, missing) for plan in plans(summary)]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        charts = list(pool.map(lambda plan: _draw_one(plan, out, program, templates, missing),
+                               plans(summary)))
     _forget_others(out, {chart.name for chart in charts if chart.skipped is None})
     return charts
 

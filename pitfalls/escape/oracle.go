@@ -11,7 +11,7 @@ import (
 
 const (
 	length = 3
-	n      = 200000
+	n      = 100000
 )
 
 //go:noinline

@@ -2,7 +2,7 @@
 #include "pitfall.h"
 
 enum {
-    WINDOWS = 64,
+    WINDOWS = 16,
     WINDOW_B = 16,
 };
 

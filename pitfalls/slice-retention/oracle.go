@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	windows = 64
+	windows = 16
 	windowB = 16
 	parentB = 1 << 20
 )
