@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from harness import catalog, matrix, measure, plan, probes, samples, store
+from harness import resume as resume_check
 from harness.build import Builder, Failed, Program
 from harness.fault import Fault, UsageFault
 from harness.launch import Launcher
@@ -108,9 +109,12 @@ def run(project: Project, options: Options, live: Live, *, target: str = "bench"
     else:
         run_id = path.parent.name
         old = store.read(path)
+    begun = run_line(project, run_id, target, options.seed, asdict(options))
+    if old:
+        resume_check.same_place(store.run_line(old, path), begun)
     with interruptible(), store.Store(path) as kept, Builder(project) as builder:
         if not old:
-            kept.append(run_line(project, run_id, target, options.seed, asdict(options)))
+            kept.append(begun)
         return _measure(project, options, live, chosen, cells, kept, builder, run_id, old)
 
 
@@ -135,6 +139,8 @@ def _measure(project: Project, options: Options, live: Live, chosen: Sequence[ca
     wanted = [(p, v, c) for c in cells.cells for p in chosen for v in p.variants]
     detect = [(p, p.variant(v), c) for p, v, c in plan.detections(chosen, cells)]
     built = builder.programs([*wanted, *detect], live.tick)
+    resume_check.same_programs(run_id, [line for line in old if line["kind"] == "cell"],
+                               [b for b in built if isinstance(b, Program)])
     _store_builds(kept, run_id, built, cells, old, live)
     programs = {ProgramKey(b.pitfall, b.variant, b.cell.name): b
                 for b in built if isinstance(b, Program)}

@@ -22,6 +22,7 @@ from harness import (
     samples,
     store,
 )
+from harness import resume as resume_check
 from harness.bench import COMPLETE, Done
 from harness.fault import BuildFault, Fault
 from harness.launch import STOPPED, Job, Launcher, Run
@@ -71,10 +72,12 @@ def run(project: Project, wanted: Options, live: Live, *, resume: bool = False) 
     if path is None:
         run_id = store.new_run_id(TARGET, datetime.now(), wanted.seed)
         path = project.results / run_id / store.RUN_FILE
+    begun = bench.run_line(project, path.parent.name, TARGET, wanted.seed, asdict(wanted))
+    if old:
+        resume_check.same_place(store.run_line(old, path), begun, commit=True)
     with bench.interruptible(), store.Store(path) as kept:
         if not old:
-            kept.append(bench.run_line(project, path.parent.name, TARGET, wanted.seed,
-                                       asdict(wanted)))
+            kept.append(begun)
         return _Measuring(project, wanted, live, peers, kept).run(old)
 
 
