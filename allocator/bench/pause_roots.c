@@ -10,6 +10,18 @@
 #define COLLECTIONS 15
 #define MAX_RANGE_B ((size_t)64 << 20)
 
+/* The stop of the newest collection that read the roots; the others of a collection read none. */
+static struct sh_pause
+newest_with_roots(void)
+{
+    struct sh_pause recent[4] = {0};
+    size_t n = sh_pauses_read(recent, 4);
+
+    while (n > 1 && recent[n - 1].root_b == 0)
+        n--;
+    return recent[n > 0 ? n - 1 : 0];
+}
+
 int
 main(void)
 {
@@ -29,7 +41,7 @@ main(void)
             sh_roots_add(range, size);
         for (int i = 0; i < COLLECTIONS; i++) {
             sh_collect();
-            sh_pauses_read(&pause, 1);
+            pause = newest_with_roots();
             length[i] = (double)pause.length_ns / 1e3;
             signal[i] = (double)pause.signal_ns / 1e3;
             roots[i] = (double)pause.roots_ns / 1e3;

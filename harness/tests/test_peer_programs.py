@@ -109,3 +109,15 @@ def test_program_by_hand_prints_its_record(tmp_path: Path) -> None:
                               text=True, cwd=tmp_path)
         assert done.returncode == 0 and not done.stderr
         assert json.loads(done.stdout)["checksum"] > 0
+
+
+def test_pause_against_roots_reads_what_it_registered() -> None:
+    """Each row's root bytes are those of the first and what was added: 0 to 64 MiB."""
+    build(REAL.peer("spanheap"))
+    cell = library.default_cell()
+    text = library.make(here(), "pause-roots", f"BUILD={here().build / 'peers'}",
+                        f"CC={cell.command}", f"CFLAGS=-g {cell.level}")
+    rows = [[float(word) for word in line.split()] for line in text.splitlines()[1:]]
+    added = [row[0] - rows[0][0] for row in rows]
+    assert rows[0][0] > 0
+    assert added == pytest.approx([0, *(2**16 * 4**i for i in range(6))], abs=65536)
