@@ -332,7 +332,7 @@ scan_neighbour_slot(struct neighbours *near, uintptr_t at, bool exact)
         follow(near, word, exact ? slot : NULL);
 }
 
-static inline void
+static inline __attribute__((always_inline)) void
 scan_neighbour(struct neighbours *near, uint32_t index)
 {
     uintptr_t object = near->base + index * near->elem_b;
@@ -358,8 +358,9 @@ scan_small(struct marker *m, struct span *s, uintptr_t object)
     near.span_b = region_of(s->base) == m->region ? s->nelems * s->elem_b : 0;
     near.typed = s->kind == KIND_TYPED;
     near.marked = near.scanned = 0;
-    near.n = near.first = 0;
-    scan_neighbour(&near, span_index(s, object));
+    near.first = 0;
+    near.n = 1;
+    near.grey[0] = (uint16_t)span_index(s, object);
     while (near.n > 0) {
         near.n--;
         scan_neighbour(&near, near.grey[near.first++ % NEIGHBOURS_MAX]);

@@ -133,7 +133,7 @@ alloc_large(struct cache *c, size_t size, enum span_kind kind, const struct sh_t
         if (kind_is_scannable(kind))
             atomic_fetch_add(&heap_size.scannable_b, bytes);
         c->unpaid_b += (int64_t)bytes;
-        central_add_large(c, s);
+        central_add_large(s);
     }
     cache_slow_leave(c);
     return s == NULL ? 0 : s->base;
@@ -182,11 +182,19 @@ stop_and_return(struct cache *c, void *p)
     return p;
 }
 
-/* A power of two of at most 64 words, more than half filled by one element. */
-static inline bool
-is_plain(const struct sh_type *type, size_t slot_b)
+/* What is known of a span's pointer words. */
+enum layout { NO_LAYOUT, LAYOUT_OF_ALL, LAYOUT_OF_ONE };
+
+/* One element fills more than half of its slot, so that its mask is the slot's. Masks of up to
+   INLINE_ZERO_MAX_B have 32 bits, so none is MIXED. */
+static inline __attribute__((always_inline)) bool
+note_layout(struct span *s, uint32_t index, enum layout layout, const struct sh_type *type)
 {
-    return (slot_b & (slot_b - 1)) == 0 && 2 * type->size > slot_b;
+    if (layout == LAYOUT_OF_ALL)
+        return (uint32_t)type->pointer_mask[0] ==
+               atomic_load_explicit(&s->slot_mask, memory_order_relaxed);
+    return layout == NO_LAYOUT ||
+           ((s->elem_b & (s->elem_b - 1)) == 0 && span_set_one(s, index, type->pointer_mask[0]));
 }
 
 /*
@@ -195,7 +203,7 @@ is_plain(const struct sh_type *type, size_t slot_b)
  * be saved.
  */
 static inline __attribute__((always_inline)) void *
-alloc_fast(size_t size, enum span_kind kind, const struct sh_type *type)
+alloc_fast(size_t size, enum span_kind kind, enum layout layout, const struct sh_type *type)
 {
     struct cache *c = cache_self;
     size_t least = kind == KIND_NOSCAN ? TINY_MAX_B : 1;
@@ -204,12 +212,8 @@ alloc_fast(size_t size, enum span_kind kind, const struct sh_type *type)
     cache_enter(c);
     struct span *s = c->spans[span_row(class_of_eighth[(size + 7) >> 3], kind)];
     uint64_t free = s->alloc_cache;
-    if (unlikely(free == 0 || (type != NULL && !is_plain(type, s->elem_b)))) {
-        cache_leave(c);
-        return NULL;
-    }
-    uint32_t index = s->cache_base + (uint32_t)__builtin_ctzll(free);
-    if (type != NULL && unlikely(!span_set_one(s, index, type->pointer_mask[0]))) {
+    uint32_t index = free == 0 ? 0 : s->cache_base + (uint32_t)__builtin_ctzll(free);
+    if (unlikely(free == 0 || !note_layout(s, index, layout, type))) {
         cache_leave(c);
         return NULL;
     }
@@ -278,24 +282,33 @@ alloc_array_b(const struct sh_type *type, size_t count)
 void *
 sh_alloc(size_t size)
 {
-    void *p = alloc_fast(size, KIND_UNTYPED, NULL);
+    void *p = alloc_fast(size, KIND_UNTYPED, NO_LAYOUT, NULL);
     return likely(p != NULL) ? p : alloc_or_die(size, KIND_UNTYPED, NULL);
 }
 
 void *
 sh_alloc_noscan(size_t size)
 {
-    void *p = alloc_fast(size, KIND_NOSCAN, NULL);
+    void *p = alloc_fast(size, KIND_NOSCAN, NO_LAYOUT, NULL);
     return likely(p != NULL) ? p : alloc_or_die(size, KIND_NOSCAN, NULL);
+}
+
+/* In a span that has objects of other types too, or at its end. */
+static __attribute__((noinline)) void *
+alloc_typed_slowly(const struct sh_type *type)
+{
+    bool is_sound = type->pointer_mask != NULL && type->size % WORD_B == 0;
+    void *p = is_sound ? alloc_fast(type->size, KIND_TYPED, LAYOUT_OF_ONE, type) : NULL;
+    return likely(p != NULL) ? p : sh_alloc_array(type, 1);
 }
 
 void *
 sh_alloc_typed(const struct sh_type *type)
 {
-    void *p = type->pointer_mask == NULL || type->size % WORD_B != 0
-                  ? NULL
-                  : alloc_fast(type->size, KIND_TYPED, type);
-    return likely(p != NULL) ? p : sh_alloc_array(type, 1);
+    if (unlikely(type->pointer_mask == NULL || type->size % WORD_B != 0))
+        return alloc_typed_slowly(type);
+    void *p = alloc_fast(type->size, KIND_TYPED, LAYOUT_OF_ALL, type);
+    return likely(p != NULL) ? p : alloc_typed_slowly(type);
 }
 
 void *

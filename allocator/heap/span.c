@@ -301,7 +301,7 @@ put_bits(uint64_t *bitmap, size_t offset, uint64_t mask, unsigned n)
         set_bits(&word[1], all >> (64 - shift), mask >> (64 - shift));
 }
 
-/* The pointer words of one slot: the element's mask, repeated. At most 64 words. */
+/* The pointer words of one slot: the mask of each whole element in it. At most 64 words. */
 static uint64_t
 slot_mask(const struct sh_type *type, unsigned slot_words)
 {
@@ -311,9 +311,9 @@ slot_mask(const struct sh_type *type, unsigned slot_words)
         return mask;
     mask &= (UINT64_C(1) << words) - 1;
     uint64_t repeated = mask;
-    for (unsigned at = words; at < slot_words; at += words)
+    for (unsigned at = words; at + words <= slot_words; at += words)
         repeated |= mask << at;
-    return slot_words < 64 ? repeated & ((UINT64_C(1) << slot_words) - 1) : repeated;
+    return repeated;
 }
 
 uint64_t
