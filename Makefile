@@ -33,7 +33,7 @@ deps: ## install the Debian packages that are missing, or print which
 build: ## build every program of the matrix (CELLS, PITFALLS, PROFILE)
 	@$(HARNESS) build $(CHOICE)
 
-bench: ## set up, build, measure, judge, draw, report (QUICK=1: 2 minutes)
+bench: ## set up, build, measure, judge, draw, report (QUICK=1: 2.5 minutes)
 	$(DEPS) bench
 	@$(HARNESS) bench $(MEASURE)
 

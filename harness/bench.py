@@ -93,7 +93,7 @@ def run(project: Project, options: Options, live: Live, *, target: str = "bench"
             path, stored = found
             options = replace(stored, rounds=max(stored.rounds, options.rounds)
                               if not stored.quick else stored.rounds)
-            live.say(f"RESUME: going on with {path.parent.name}")
+            live.say(f"RESUME: going on with {path.parent.name}, with the settings it began with")
     chosen = catalog.select(catalog.load(project), options.pitfalls)
     cells = matrix.load(project, options.profile, options.cells)
     for left in cells.left_out:

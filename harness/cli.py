@@ -13,7 +13,7 @@ from rich.console import Console
 
 from harness import bench, catalog, matrix, plan, store
 from harness.build import Builder, Failed
-from harness.fault import FAILED, OK, USAGE, Fault
+from harness.fault import FAILED, LAW_FAILED, OK, USAGE, Fault
 from harness.plan import Options
 from harness.progress import Live
 from harness.project import Project, here
@@ -27,16 +27,19 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _rounds(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 1000:
-        raise argparse.ArgumentTypeError("rounds are 1 to 1000")
-    return value
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"rounds are 1 to 1000, not {text}")
+    return int(text)
 
 
 def _minutes(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value <= 100_000:
-        raise argparse.ArgumentTypeError("minutes are more than 0 and at most 100000")
+        raise argparse.ArgumentTypeError(
+            f"minutes are more than 0 and at most 100000, not {text}")
     return value
 
 
@@ -129,8 +132,8 @@ def _bench(args: argparse.Namespace, project: Project, console: Console) -> int:
         try:
             done = bench.run(project, _options(args), live, resume=args.resume)
         except KeyboardInterrupt:
-            live.say("interrupted. What was measured is kept; make bench RESUME=1 goes on from"
-                     " there")
+            live.say(f"interrupted. What was measured is kept; {_resume(args, 'bench')} goes on"
+                     " from there")
             return INTERRUPTED
         live.phase("judging, drawing")
         summary = show.summary_of(project, done.path)
@@ -139,9 +142,12 @@ def _bench(args: argparse.Namespace, project: Project, console: Console) -> int:
         report = show.write_report(project, summary, live.console)
     show.print_table(summary, console, _places(project, done.path, report))
     code = show.verdict_code(summary)
-    if code == OK and _failures(summary):
-        return FAILED
-    return code
+    return FAILED if code != LAW_FAILED and _failures(summary) else code
+
+
+def _resume(args: argparse.Namespace, target: str) -> str:
+    """The command that goes on with an interrupted run."""
+    return f"make {target} RESUME=1" + (f" OUT={args.out}" if args.out is not None else "")
 
 
 def _peers(args: argparse.Namespace, project: Project, console: Console) -> int:
@@ -154,8 +160,8 @@ def _peers(args: argparse.Namespace, project: Project, console: Console) -> int:
                     project, peers.options(args.rounds, args.quick, args.works, args.seed), live,
                     resume=args.resume).path
             except KeyboardInterrupt:
-                live.say("interrupted. What was measured is kept; make peers RESUME=1 goes on"
-                         " from there")
+                live.say(f"interrupted. What was measured is kept; {_resume(args, 'peers')}"
+                         " goes on from there")
                 return INTERRUPTED
     else:
         path = peers.find(project, args.run)

@@ -27,7 +27,3 @@ class BuildFault(Fault):
     def __init__(self, message: str, *, linking: bool = False) -> None:
         super().__init__(message)
         self.linking = linking
-
-
-class Interrupted(Exception):
-    """SIGINT or SIGTERM arrived: stop after what is being written."""

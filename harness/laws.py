@@ -101,8 +101,9 @@ def _judge(sheet: Sheet, pitfall: Pitfall, law: Law, cell: str, of: str,
         names = {**sheet.medians(pitfall.id, of, cell), "n": float(pitfall.parameter.default)}
         bound = _bound(law, names)
     except UsageFault as fault:
-        absent = sheet.why_absent(pitfall.id, of, cell, law.metric)
-        return say(None, None, _bound_text(law), f"{fault}; {absent}")
+        there = bool(sheet.values(pitfall.id, of, cell, law.metric))
+        absent = "" if there else f"; {sheet.why_absent(pitfall.id, of, cell, law.metric)}"
+        return say(None, None, _bound_text(law), f"{fault}{absent}")
     if law.kind in ("slope", "exponent"):
         value, reason = _fitted(sheet, pitfall, law, cell, of)
         return say(None if value is None else bound.admits(value), value, bound.text,

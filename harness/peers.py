@@ -67,7 +67,7 @@ def run(project: Project, wanted: Options, live: Live, *, resume: bool = False) 
             path, settings = found
             wanted = _went_on(settings, wanted)
             old = store.read(path)
-            live.say(f"RESUME: going on with {path.parent.name}")
+            live.say(f"RESUME: going on with {path.parent.name}, with the settings it began with")
     peers = peer_catalog.load(project).select(wanted.works)
     if path is None:
         run_id = store.new_run_id(TARGET, datetime.now(), wanted.seed)

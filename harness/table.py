@@ -84,11 +84,11 @@ class _Closing:
         table = Table(box=None if self.plain else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
         table.add_column("pitfall", no_wrap=True, max_width=16, overflow="ellipsis")
         table.add_column(self._text("bad → fixed"), no_wrap=True, max_width=28, overflow="ellipsis")
-        table.add_column("cell", no_wrap=True)
-        table.add_column("time", justify="right", no_wrap=True)
-        table.add_column("RSS", justify="right", no_wrap=True)
-        table.add_column("allocs/op", justify="right", no_wrap=True)
-        table.add_column("laws held", justify="right", no_wrap=True)
+        table.add_column("cell", no_wrap=True, min_width=8)
+        table.add_column("time", justify="right", no_wrap=True, min_width=5)
+        table.add_column("RSS", justify="right", no_wrap=True, min_width=5)
+        table.add_column("allocs/op", justify="right", no_wrap=True, min_width=9)
+        table.add_column("laws held", justify="right", no_wrap=True, min_width=9)
         for pitfall in pitfalls:
             for comparison in comparisons(pitfall):
                 cells = cells_of({"pitfalls": [pitfall]})

@@ -5,8 +5,8 @@
  * Large objects, one to a span, live in the full lists of class 0.
  *
  * The lists exist once for each processor (a shard, up to 16). A span's shard follows from its
- * address: the heap is divided among them in blocks of 128 KiB, in turn. A thread looks into its own
- * shard first, then into the others, and what it takes from them goes back to them: so what two
+ * address: the heap is divided among them in blocks of 128 KiB, in turn. A thread looks into its
+ * own shard first, then into the others, and what it takes from them goes back to them: so what two
  * threads write does not come to alternate in memory. Processors fetch ahead of what they write,
  * beyond a page's end too, and take each other's lines away: two threads that write blocks of 8 KiB
  * in turn take 2.6 times as long as with 128 KiB.
