@@ -81,8 +81,8 @@ def calibrate(bench: Bench, region_s: float, known: Mapping[tuple[str, str], int
                 failures.pop(name, None)
                 break
             failures[name] = count
-            if count.startswith("killed by"):
-                counts[name] = 1  # a crash is what this variant does; let every cell show it
+            if count.startswith(("killed by", "still running")):
+                counts[name] = 1  # it is what this variant does; let every cell show it
                 break
     for name, original in copies.items():
         if name not in counts and original in counts:
@@ -136,18 +136,24 @@ def arguments(pitfall: Pitfall, n: int, count: int | None) -> tuple[str, ...]:
 def run_all(bench: Bench, specs: Sequence[Spec], done: set[str],
             counts: Mapping[tuple[str, str], int], events: probes.Events, sink: Sink,
             tick: Tick) -> None:
-    """Takes every sample that is not done yet, in order."""
+    """Takes every sample that is not done yet, in order. A program that ran into its time-out is
+    not started again: each of its samples would."""
     todo = [s for s in specs if s.id not in done and (s.pitfall, s.variant) in counts]
     with tempfile.TemporaryDirectory(dir=bench.builder.scratch) as folder:
         links = _Links(bench, todo, Path(folder))
+        hung: dict[ProgramKey, str] = {}
         try:
             for index, spec in enumerate(todo):
                 tick(index, len(todo), f"{spec.pitfall}.{spec.variant} {spec.cell} {spec.role}")
+                key = ProgramKey(spec.pitfall, spec.variant, spec.cell)
                 try:
                     path = links.take(index)
-                    line = take(bench, spec, path, counts[spec.pitfall, spec.variant], events)
+                    line = samples.failed_line(bench.run_id, spec, hung[key]) if key in hung else \
+                        take(bench, spec, path, counts[spec.pitfall, spec.variant], events)
                 except BuildFault as fault:
                     line = samples.failed_line(bench.run_id, spec, str(fault))
+                if line["status"]["timeout"]:
+                    hung[key] = f"not started: {spec.id} was {line['status']['message']}"
                 links.done(index)
                 if line["status"]["message"] == STOPPED:
                     raise KeyboardInterrupt

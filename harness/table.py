@@ -33,6 +33,7 @@ from harness.report_view import (
 )
 
 WIDTH = 100
+NAME, LABEL, LEAST = 16, 28, 8  # the widths of pitfalls and variants, and the least of either
 PLAIN = str.maketrans({"→": "->", "×": "x", "–": "-", "µ": "u", "…": "~", "≥": ">=", "≤": "<="})
 
 Places = Sequence[tuple[str, object]]
@@ -60,7 +61,7 @@ class _Closing:
     def show(self, summary: Json, places: Places) -> None:
         pitfalls = [p for p in pitfalls_of(summary) if mapping(p.get("cells"))]
         if pitfalls:
-            self.console.print(self._table(pitfalls))
+            self.console.print(self._fitting(pitfalls))
             self.console.print(
                 Text(
                     "time and RSS: bad / fixed, above 1 the fix helps. "
@@ -80,15 +81,33 @@ class _Closing:
             for what, where in places:
                 self._say(f"{what:<{wide}}  {where}")
 
-    def _table(self, pitfalls: Sequence[Json]) -> Table:
+    def _fitting(self, pitfalls: Sequence[Json]) -> Table:
+        """On a narrow terminal it is the names that are cut, never a figure."""
+        table = self._table(pitfalls, NAME, LABEL, "laws held")
+        if self._excess(table) <= 0:
+            return table
+        excess = max(0, self._excess(self._table(pitfalls, NAME, LABEL, "laws")))
+        longest = max(len(f"{c.bad} → {c.fix}") for p in pitfalls for c in comparisons(p))
+        label = max(LEAST, min(LABEL, longest) - excess)
+        rest = excess - (min(LABEL, longest) - label)
+        longest = max(len(str(p.get("id"))) for p in pitfalls)
+        return self._table(pitfalls, max(LEAST, min(NAME, longest) - rest), label, "laws")
+
+    def _excess(self, table: Table) -> int:
+        """By how much a table is wider than the console."""
+        free = self.console.options.update(width=10 * WIDTH, max_width=10 * WIDTH)
+        return self.console.measure(table, options=free).maximum - self.console.width
+
+    def _table(self, pitfalls: Sequence[Json], name: int, label: int, laws: str) -> Table:
         table = Table(box=None if self.plain else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-        table.add_column("pitfall", no_wrap=True, max_width=16, overflow="ellipsis")
-        table.add_column(self._text("bad → fixed"), no_wrap=True, max_width=28, overflow="ellipsis")
-        table.add_column("cell", no_wrap=True, min_width=8)
-        table.add_column("time", justify="right", no_wrap=True, min_width=5)
-        table.add_column("RSS", justify="right", no_wrap=True, min_width=5)
-        table.add_column("allocs/op", justify="right", no_wrap=True, min_width=9)
-        table.add_column("laws held", justify="right", no_wrap=True, min_width=9)
+        table.add_column("pitfall", no_wrap=True, max_width=name, overflow="ellipsis")
+        table.add_column(self._text("bad → fixed"), no_wrap=True, max_width=label,
+                         overflow="ellipsis")
+        table.add_column("cell", no_wrap=True)
+        table.add_column("time", justify="right", no_wrap=True)
+        table.add_column("RSS", justify="right", no_wrap=True)
+        table.add_column("allocs/op", justify="right", no_wrap=True)
+        table.add_column(laws, justify="right", no_wrap=True)
         for pitfall in pitfalls:
             for comparison in comparisons(pitfall):
                 cells = cells_of({"pitfalls": [pitfall]})

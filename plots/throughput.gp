@@ -1,6 +1,7 @@
 # Throughput with intervals: bars from 0, a group a cell.
-# Data: CELLS VARIANTS BAR YMAX YLABEL XTICS NAMES[]
+# Data: CELLS ROLES (those that have bars) BAR YMAX YLABEL XTICS NAMES[] NOTES (how many)
 #       $bars (x, value, low, high, role)   $notes (x, y, text)
+# A series without a single point would make gnuplot 5.4 crash.
 
 DATA = ARG1; OUT = ARG2
 load DATA
@@ -12,8 +13,8 @@ set xrange [-0.55:CELLS - 0.45]
 set yrange [0:YMAX]
 set style fill solid 0.85 noborder
 eval 'set xtics (' . XTICS . ') scale 0'
-plot for [i=0:VARIANTS-1] $bars using ($5 == i ? $1 : NaN):2:(BAR) with boxes \
-         lc rgb ink(i) title NAMES[i + 1], \
+plot for [i in ROLES] $bars using ($5 == int(i) ? $1 : NaN):2:(BAR) with boxes \
+         lc rgb ink(int(i)) title NAMES[int(i) + 1], \
      $bars using 1:3:(0):($4 - $3) with vectors heads size 0.035, 90 lw 1.3 lc rgb TEXT notitle, \
-     $notes using 1:2:3 with labels offset 0, 0.7 font ',10' textcolor rgb TEXT notitle
+     for [k=1:(NOTES > 0 ? 1 : 0)] $notes using 1:2:3 with labels offset 0, 0.7 font ',10' textcolor rgb TEXT notitle
 unset output

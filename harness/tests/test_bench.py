@@ -130,6 +130,17 @@ def test_program_that_gives_no_figures_is_reported(
     assert held["allocations"] is None
 
 
+def test_program_that_hangs_is_waited_for_once(
+    tiny_project: Project, quiet: Live, options: Options
+) -> None:
+    tiny.add(tiny_project, "tiny", {"bad": HANGS},
+             tiny.TOML.replace("title", "timeout_s = 0.3\ntitle", 1))
+    done = bench.run(tiny_project, replace(options, rounds=3), quiet)
+    bad = [s["status"] for s in store.samples(store.read(done.path)) if s["variant"] == "bad"]
+    assert [s["timeout"] for s in bad] == [True] + [False] * (len(bad) - 1) and len(bad) == 6
+    assert all(s["message"].startswith("not started: ") for s in bad[1:])
+
+
 def test_variant_that_does_not_compile_is_reported_and_the_others_go_on(
     tiny_project: Project, quiet: Live, options: Options, said: Callable[[], str]
 ) -> None:

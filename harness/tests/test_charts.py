@@ -288,3 +288,16 @@ def test_rss_line_starts_with_the_program_not_its_launcher(summary: dict[str, An
 
 def test_tics_of_a_wide_axis_do_not_touch() -> None:
     assert [label for label, _ in log_tics(8.5, 64, "1", most=6)] == ["10", "20", "30", "50"]
+
+
+@pytest.mark.parametrize("without", ["fixed", "bad"])
+def test_throughput_is_drawn_without_a_variant_that_did_not_run(
+    summary: dict[str, Any], tmp_path: Path, without: str
+) -> None:
+    one = copy.deepcopy(summary)
+    one["pitfalls"] = [pitfall(one, "escape")]
+    for cell in one["pitfalls"][0]["cells"].values():
+        cell["variants"][without]["metrics"].pop("ops_per_s", None)
+        cell["ratios"] = {}
+    charts = draw(one, tmp_path, templates=TEMPLATES)
+    assert next(c for c in charts if c.name == "throughput-escape").skipped is None

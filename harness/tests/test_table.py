@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,18 @@ def test_table_fits_100_columns_and_has_no_colour_codes(summary: dict[str, Any])
     table = text.split("time and RSS:")[0]
     assert max(len(line) for line in table.splitlines()) <= 100
     assert "…" not in table
+
+
+def test_on_80_columns_names_are_cut_and_no_figure(summary: dict[str, Any]) -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, no_color=True, width=80,
+                      legacy_windows=False)
+    show(summary, console)
+    wide = printed(summary).split("time and RSS:")[0]
+    narrow = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).split("time and RSS:")[0]
+    figures = re.compile(r"[\d.,]+×|\d+/\d+|(?:gcc|clang)-O\w")
+    assert figures.findall(narrow) == figures.findall(wide)
+    assert max(len(line) for line in narrow.splitlines()) <= 80
 
 
 def test_no_color_is_honoured_on_a_terminal(
