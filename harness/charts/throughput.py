@@ -62,7 +62,7 @@ def _plan(pitfall: Json, variants: list[str], suffix: str) -> Plan:
                 ratio = ratio_of(pitfall, cell, other, "ns_per_op").value
                 if other.fix == variant and other.bad == variants[0] and ratio is not None:
                     notes.append([x, high / divisor, _short(ratio)])
-    plan.number("WIDTH", max(760, 110 + len(cells) * (24 + 34 * len(variants))))
+    plan.number("WIDTH", max(760, 110 + len(cells) * (24 + 42 * len(variants))))
     plan.number("HEIGHT", 400)
     plan.number("BAR", width * 0.92)
     plan.number("CELLS", len(cells))

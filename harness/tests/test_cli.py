@@ -229,3 +229,19 @@ def test_another_python_hands_over_to_debians(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("sys.executable", str(program.DEBIAN_PYTHON))
     program.use_debians_python()
     assert len(started) == 1
+
+
+def test_bench_ends_in_4_where_a_variant_does_not_build(
+    tiny_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.add(tiny_project, "tiny", {"bad": "#error made to fail\n"})
+    assert run(tiny_project, "bench", "--quick", "--rounds", "1", "--cells", "gcc-O2") == 4
+    assert "made to fail" in capsys.readouterr().err
+
+
+def test_figures_that_are_no_figures_are_named(
+    tiny_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (["bench", "--rounds", "x"], ["stress", "--minutes", "x"]):
+        assert run(tiny_project, *arguments) == 2
+        assert "not x" in capsys.readouterr().err
