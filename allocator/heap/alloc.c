@@ -133,7 +133,7 @@ alloc_large(struct cache *c, size_t size, enum span_kind kind, const struct sh_t
         if (kind_is_scannable(kind))
             atomic_fetch_add(&heap_size.scannable_b, bytes);
         c->unpaid_b += (int64_t)bytes;
-        central_add_large(s);
+        central_add_large(c, s);
     }
     cache_slow_leave(c);
     return s == NULL ? 0 : s->base;

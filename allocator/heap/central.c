@@ -4,7 +4,6 @@
 
 #define SWEEP_TRIES 100     /* spans swept in search of one slot, as in Go's mcentral */
 #define STOCK_PAGES_MAX 16u /* of the spans that are fetched at once, unless it is one */
-#define HOME_B (STOCK_PAGES_MAX * PAGE_B)
 
 struct central {
     struct lock lock;
@@ -61,12 +60,6 @@ central_at(unsigned shard, unsigned row)
     return &centrals[shard][row];
 }
 
-unsigned
-central_home(uintptr_t base)
-{
-    return (unsigned)((base - pageheap.base) / HOME_B % nshards);
-}
-
 static unsigned
 swept_side(void)
 {
@@ -102,31 +95,15 @@ file_locked(struct central *central, struct span *s)
     span_list_push(has_free_slot(s) ? &central->partial[side] : &central->full[side], s);
 }
 
-/* Those of a chain that belong there; the others stay in it. */
 static void
-file_own_locked(struct central *central, struct span **chain)
+file_all_locked(struct central *central, struct span **first)
 {
-    struct span *s, **at = chain;
-    while ((s = *at) != NULL) {
-        if (central_of(s) != central) {
-            at = &s->next;
-            continue;
-        }
-        *at = s->next;
+    struct span *s;
+    while ((s = *first) != NULL) {
+        *first = s->next;
         s->next = NULL;
         s->cached = 0;
         file_locked(central, s);
-    }
-}
-
-static void
-file_all(struct span **chain)
-{
-    while (*chain != NULL) {
-        struct central *central = central_of(*chain);
-        lock_take(&central->lock);
-        file_own_locked(central, chain);
-        lock_drop(&central->lock);
     }
 }
 
@@ -142,10 +119,12 @@ count_taken_locked(struct central *central, uint32_t n)
     central->taken += n;
 }
 
+/* From here on the span belongs to the shard of the stock's owner. */
 static void
-put(struct span **stock, struct span *s)
+put(const struct cache *c, struct span **stock, struct span *s)
 {
     s->cached = 1;
+    atomic_store(&s->shard, c->shard);
     s->next = *stock;
     *stock = s;
 }
@@ -211,17 +190,19 @@ exchange(struct cache *c, unsigned row, unsigned shard, unsigned n)
     struct central *central = central_at(shard, row);
     struct stock *stock = &c->stock[row];
     struct span *s;
+    bool own = shard == c->shard;
     unsigned wanted = n;
-    if (!(shard == c->shard && stock->spent != NULL) && has_nothing(central))
+    if (!(own && stock->spent != NULL) && has_nothing(central))
         return NULL;
     lock_take(&central->lock);
-    file_own_locked(central, &stock->spent);
+    if (own)
+        file_all_locked(central, &stock->spent);
     while (n > 0 && (s = span_list_pop(&central->partial[swept_side()])) != NULL) {
         if (!has_free_slot(s)) {
             file_locked(central, s);
             continue;
         }
-        put(&stock->ready, s);
+        put(c, &stock->ready, s);
         n--;
     }
     struct span *unswept = acquire_some_locked(central, &n);
@@ -239,13 +220,17 @@ sweep_into(struct cache *c, struct stock *stock, struct span *unswept)
         unswept = s->next;
         s->next = NULL;
         hook_sweep_span(c, s);
-        put(has_free_slot(s) ? &stock->ready : &stock->spent, s);
+        put(c, has_free_slot(s) ? &stock->ready : &stock->spent, s);
     }
     hook_sweep_settle(c);
     return n;
 }
 
-/* Up to n new spans, side by side. */
+/*
+ * Up to n new spans, side by side. Spans of two threads should not alternate in memory: processors
+ * fetch ahead of what they write, beyond a page's end too, and take each other's lines away. (Two
+ * threads that write blocks of 8 KiB in turn took 2.6 times as long as with 128 KiB.)
+ */
 static void
 make_spans(struct cache *c, unsigned row, size_t n)
 {
@@ -260,14 +245,12 @@ make_spans(struct cache *c, unsigned row, size_t n)
     for (size_t i = n; i-- > 0;) { /* so that the lowest is at hand first */
         uintptr_t at = base + i * npages * PAGE_B;
         struct span *s = pageheap_make_span(at, npages, class, row_kind(row), needzero);
-        if (s == NULL) {
+        if (s == NULL)
             pageheap_return_pages(at, npages);
-            continue;
-        }
-        atomic_store(&s->shard, central_home(at));
-        put(&c->stock[row].ready, s);
+        else
+            put(c, &c->stock[row].ready, s);
     }
-    struct central *central = central_at(central_home(base), row);
+    struct central *central = central_at(c->shard, row);
     lock_take(&central->lock);
     count_taken_locked(central, (uint32_t)n);
     lock_drop(&central->lock);
@@ -313,16 +296,21 @@ central_restock(struct cache *c, unsigned row)
 void
 central_unstock(struct cache *c, unsigned row)
 {
+    struct central *central = central_at(c->shard, row);
     struct stock *stock = &c->stock[row];
     stock->batch = 1;
-    file_all(&stock->ready);
-    file_all(&stock->spent);
+    if (stock->ready == NULL && stock->spent == NULL)
+        return;
+    lock_take(&central->lock);
+    file_all_locked(central, &stock->ready);
+    file_all_locked(central, &stock->spent);
+    lock_drop(&central->lock);
 }
 
 void
-central_add_large(struct span *s)
+central_add_large(struct cache *c, struct span *s)
 {
-    atomic_store(&s->shard, central_home(s->base));
+    atomic_store(&s->shard, c->shard);
     struct central *central = central_of(s);
     lock_take(&central->lock);
     span_list_push(&central->full[swept_side()], s);
@@ -346,7 +334,12 @@ central_take_unswept(unsigned shard, unsigned row, unsigned most, unsigned *empt
 void
 central_file_swept(struct span *first)
 {
-    file_all(&first);
+    if (first == NULL)
+        return;
+    struct central *central = central_of(first);
+    lock_take(&central->lock);
+    file_all_locked(central, &first);
+    lock_drop(&central->lock);
 }
 
 static struct central *

@@ -4,12 +4,10 @@
  * renames the swept lists to unswept ones by moving the generation; no span is touched for that.
  * Large objects, one to a span, live in the full lists of class 0.
  *
- * The lists exist once for each processor (a shard, up to 16). A span's shard follows from its
- * address: the heap is divided among them in blocks of 128 KiB, in turn. A thread looks into its
- * own shard first, then into the others, and what it takes from them goes back to them: so what two
- * threads write does not come to alternate in memory. Processors fetch ahead of what they write,
- * beyond a page's end too, and take each other's lines away: two threads that write blocks of 8 KiB
- * in turn take 2.6 times as long as with 128 KiB.
+ * The lists exist once for each processor (a shard, up to 16). A thread returns spans to its own
+ * shard and looks there first, then in the others: what it gets has most often been its own before
+ * and lies in its processor's cache. Fetching memory that another processor has written costs more
+ * than anything else in here.
  */
 #ifndef SPANHEAP_CENTRAL_H
 #define SPANHEAP_CENTRAL_H
@@ -26,8 +24,6 @@ unsigned central_shards(void);
 /** The shard of a new thread, and when it ends. */
 unsigned central_join_shard(void);
 void central_leave_shard(unsigned shard);
-/** The shard of the span that begins at an address. */
-unsigned central_home(uintptr_t base);
 
 /**
  * Refills a thread's stock of a row with spans that have a free slot: swept partial ones, else ones
@@ -38,7 +34,7 @@ bool central_restock(struct cache *c, unsigned row);
 /** Takes all spans of a stock back. */
 void central_unstock(struct cache *c, unsigned row);
 /** Enters a new large span. */
-void central_add_large(struct span *s);
+void central_add_large(struct cache *c, struct span *s);
 /**
  * Acquires up to `most` unswept spans of a shard's row for sweeping, linked by next; they are in no
  * list. NULL: none is left. *empty_wanted: so many empty ones are worth keeping, because
