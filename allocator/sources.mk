@@ -1,4 +1,5 @@
-# The library's sources, the only list of them. Paths are relative to allocator/.
+# The library's sources, the only list of them. Paths are relative to allocator/. The compile matrix
+# builds all C files as one unit: names of their own (static functions, macros) differ between files.
 SPANHEAP_SOURCES := \
 	heap/os.c heap/fail.c heap/lock.c heap/meta.c heap/sizeclass.c heap/span.c heap/pages.c \
 	heap/pageheap.c heap/central.c heap/cache.c heap/alloc.c heap/free.c heap/scavenger.c \

@@ -58,7 +58,8 @@ $(OUT)/driver/%.o: $(ROOT)/pitfalls/%.c $(wildcard $(ROOT)/pitfalls/*.h)
 	@mkdir -p $(@D)
 	$(COMPILE) -c pitfalls/$*.c -o $@
 
-$(OUT)/spanheap/unit.o: $(shell find $(ROOT)/allocator/include $(ROOT)/allocator/*/ -name '*.[ch]')
+$(OUT)/spanheap/unit.o: $(addprefix $(ROOT)/allocator/,$(UNIT_PARTS)) \
+		$(shell find $(ROOT)/allocator -name build -prune -o \( -name '*.h' -o -name '*.inc' \) -print)
 	@mkdir -p $(@D)
 	@printf '#include "%s"\n' $(UNIT_PARTS) > $(OUT)/spanheap/unit.c
 	$(COMPILE) -c $(OUT)/spanheap/unit.c -o $@

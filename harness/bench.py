@@ -13,8 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from harness import catalog, matrix, measure, plan, probes, samples, store
-from harness import resume as resume_check
+from harness import catalog, conditions, matrix, measure, plan, probes, samples, store
 from harness.build import Builder, Failed, Program
 from harness.fault import Fault, UsageFault
 from harness.launch import Launcher
@@ -111,7 +110,7 @@ def run(project: Project, options: Options, live: Live, *, target: str = "bench"
         old = store.read(path)
     begun = run_line(project, run_id, target, options.seed, asdict(options))
     if old:
-        resume_check.same_place(store.run_line(old, path), begun)
+        conditions.same_place(store.run_line(old, path), begun)
     with interruptible(), store.Store(path) as kept, Builder(project) as builder:
         if not old:
             kept.append(begun)
@@ -139,7 +138,7 @@ def _measure(project: Project, options: Options, live: Live, chosen: Sequence[ca
     wanted = [(p, v, c) for c in cells.cells for p in chosen for v in p.variants]
     detect = [(p, p.variant(v), c) for p, v, c in plan.detections(chosen, cells)]
     built = builder.programs([*wanted, *detect], live.tick)
-    resume_check.same_programs(run_id, [line for line in old if line["kind"] == "cell"],
+    conditions.same_programs(run_id, [line for line in old if line["kind"] == "cell"],
                                [b for b in built if isinstance(b, Program)])
     _store_builds(kept, run_id, built, cells, old, live)
     programs = {ProgramKey(b.pitfall, b.variant, b.cell.name): b

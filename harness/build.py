@@ -17,8 +17,9 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -114,6 +115,18 @@ def headers_sha(folder: Path, root: Path, pattern: str = "**/*") -> str:
     return digest(parts)
 
 
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A name to write to, which becomes `path` when all went well: nobody sees half of a file."""
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 class Builder:
     """Compiles and links for one checkout. Safe to use from several threads."""
 
@@ -162,10 +175,8 @@ class Builder:
         path = self.objects / key[:2] / f"spanheap-{key}.o"
         unit = self.project.build / "units" / f"{digest([text])}.c"
         if not unit.exists():
-            unit.parent.mkdir(exist_ok=True)
-            temporary = unit.with_suffix(f".{os.getpid()}.{threading.get_ident()}.tmp")
-            temporary.write_text(text, encoding="ascii")
-            os.replace(temporary, unit)
+            with written_whole(unit) as temporary:
+                temporary.write_text(text, encoding="ascii")
         return [self._submit(cell, [], str(unit.relative_to(self.project.root)), path),
                 *(self.compile(folder / name, cell, [], [(folder, "**/*")]) for name in others)]
 
@@ -188,14 +199,9 @@ class Builder:
     def _compile_now(self, arguments: list[str], relative: str, path: Path) -> Path:
         if path.exists():
             return path
-        path.parent.mkdir(exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
         prefix = f"-ffile-prefix-map={self.project.root}=."
-        try:
+        with written_whole(path) as temporary:
             self._run([*arguments, prefix, "-c", relative, "-o", str(temporary)])
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
         return path
 
     def _to_link(self, cell: Cell, objects: Sequence[Path]) -> Sequence[Path]:
@@ -210,16 +216,12 @@ class Builder:
         name = digest(str(path) for path in others)
         path = self.objects / name[:2] / f"others-{name}.o"
         if not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            temporary = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.tmp")
             try:
-                self._run(["ld", "-r", "--unique", "--strip-debug", "-o", str(temporary),
-                           *map(str, others)])
-                os.replace(temporary, path)
+                with written_whole(path) as temporary:
+                    self._run(["ld", "-r", "--unique", "--strip-debug", "-o", str(temporary),
+                               *map(str, others)])
             except BuildFault:
                 return objects
-            finally:
-                temporary.unlink(missing_ok=True)
         return (own, path)
 
     def _run(self, command: Sequence[str], *, linking: bool = False) -> str:

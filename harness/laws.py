@@ -1,6 +1,6 @@
 """Judges stored samples by the laws of pitfall.toml. Pure: no file, no clock, nothing measured.
 
-`exact` and `bound` ask every kept sample, ratios and differences compare medians, `slope` and
+`exact` and `bound` ask every sample, ratios and differences compare medians, `slope` and
 `exponent` are fitted over the sweep. A law that cannot be judged is None with the reason, never
 held.
 """

@@ -137,19 +137,21 @@ def run_all(bench: Bench, specs: Sequence[Spec], done: set[str],
             counts: Mapping[tuple[str, str], int], events: probes.Events, sink: Sink,
             tick: Tick) -> None:
     """Takes every sample that is not done yet, in order. A program that ran into its time-out is
-    not started again: each of its samples would."""
+    not started again with the same parameter: each of its samples would."""
     todo = [s for s in specs if s.id not in done and (s.pitfall, s.variant) in counts]
     with tempfile.TemporaryDirectory(dir=bench.builder.scratch) as folder:
         links = _Links(bench, todo, Path(folder))
-        hung: dict[ProgramKey, str] = {}
+        hung: dict[tuple[ProgramKey, int], str] = {}
         try:
             for index, spec in enumerate(todo):
                 tick(index, len(todo), f"{spec.pitfall}.{spec.variant} {spec.cell} {spec.role}")
-                key = ProgramKey(spec.pitfall, spec.variant, spec.cell)
+                key = (ProgramKey(spec.pitfall, spec.variant, spec.cell), spec.n)
                 try:
                     path = links.take(index)
-                    line = samples.failed_line(bench.run_id, spec, hung[key]) if key in hung else \
-                        take(bench, spec, path, counts[spec.pitfall, spec.variant], events)
+                    if key in hung:
+                        line = samples.failed_line(bench.run_id, spec, hung[key])
+                    else:
+                        line = take(bench, spec, path, counts[spec.pitfall, spec.variant], events)
                 except BuildFault as fault:
                     line = samples.failed_line(bench.run_id, spec, str(fault))
                 if line["status"]["timeout"]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from harness import (
     bench,
+    conditions,
     library,
     peer_catalog,
     peer_rows,
@@ -22,7 +23,6 @@ from harness import (
     samples,
     store,
 )
-from harness import resume as resume_check
 from harness.bench import COMPLETE, Done
 from harness.fault import BuildFault, Fault
 from harness.launch import STOPPED, Job, Launcher, Run
@@ -74,7 +74,7 @@ def run(project: Project, wanted: Options, live: Live, *, resume: bool = False) 
         path = project.results / run_id / store.RUN_FILE
     begun = bench.run_line(project, path.parent.name, TARGET, wanted.seed, asdict(wanted))
     if old:
-        resume_check.same_place(store.run_line(old, path), begun, commit=True)
+        conditions.same_place(store.run_line(old, path), begun, commit=True)
     with bench.interruptible(), store.Store(path) as kept:
         if not old:
             kept.append(begun)

@@ -30,6 +30,7 @@ from harness.report_view import (
     pitfalls_of,
     sequence,
     text,
+    warnings_of,
 )
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -72,7 +73,7 @@ def context(summary: Json, charts: Sequence[Chart]) -> dict[str, Any]:
         "run": str(run.get("run") or "unnamed"),
         "started": str(run.get("started") or "an unknown time"),
         "facts": _facts(run),
-        "events": [str(event) for event in sequence(summary.get("events"))],
+        "events": warnings_of(summary),
         "focus": focus or "no cell",
         "cells": cells,
         "anchor_of": {str(p.get("id")): anchor(str(p.get("id"))) for p in pitfalls},

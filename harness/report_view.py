@@ -131,6 +131,11 @@ def pitfalls_of(summary: Json) -> list[Json]:
     return sorted(found, key=is_control)
 
 
+def warnings_of(summary: Json) -> list[str]:
+    """What failed, then what else a reader should know before believing a figure."""
+    return [str(text) for key in ("failed", "events") for text in sequence(summary.get(key))]
+
+
 def cells_of(summary: Json) -> list[str]:
     """Every cell that any pitfall was measured on, in the order of the matrix."""
     order: dict[str, None] = {}

@@ -46,7 +46,8 @@ def summarise(lines: Iterable[dict[str, Any]], catalog: Sequence[Pitfall]) -> di
         "flags": [_flags(sheet, chosen, cells, cell) for cell in cells],
         "left_out": [{"cell": line["cell"], "reason": line["message"]}
                      for line in sheet.missing.values()],
-        "events": events(sheet, chosen, cells, known),
+        "failed": failed(sheet, chosen, cells),
+        "events": events(sheet, chosen, known),
     }
 
 
@@ -214,8 +215,7 @@ def _mean_by_round(sheet: Sheet, programs: Sequence[tuple[str, str]], cell: str,
     return f"{metric} has a value that is not positive" if mean is None else [mean]
 
 
-def events(sheet: Sheet, catalog: Sequence[Pitfall], cells: Sequence[str],
-           known: set[str]) -> list[str]:
+def events(sheet: Sheet, catalog: Sequence[Pitfall], known: set[str]) -> list[str]:
     """What a reader should know before believing a figure, in words."""
     result: list[str] = []
     settings = (sheet.run or {}).get("settings", {})
@@ -228,20 +228,26 @@ def events(sheet: Sheet, catalog: Sequence[Pitfall], cells: Sequence[str],
                       " times may be noisy")
     for line in sheet.missing.values():
         result.append(f"{line['cell']} is left out: {line['message']}")
+    for pitfall_id in sorted(known - {p.id for p in catalog}):
+        result.append(f"{pitfall_id} was measured, but its folder is gone: it is not judged")
+    return result
+
+
+def failed(sheet: Sheet, catalog: Sequence[Pitfall], cells: Sequence[str]) -> list[str]:
+    """What did not build or run and was not declared to do so, in words."""
+    result: list[str] = []
     declared = {(p.id, o.variant, cell) for p in catalog for o in p.outcomes
                 if o.expect in ("link-fail", "crash") for cell in cells}
     for (pitfall, variant, cell), line in sheet.cells.items():
         if line["status"] == "failed" and (pitfall, variant, cell) not in declared:
             result.append(f"{pitfall}.{variant} does not build in {cell}:"
                           f" {first_line(line['message'])}")
-    failed: dict[tuple[str, str, str, str], list[str]] = {}
+    samples: dict[tuple[str, str, str, str], list[str]] = {}
     for sample in sheet.samples.values():
         key = (sample["pitfall"], sample["variant"], sample["cell"])
         if sample["status"]["message"] and sample["role"] != "detect" and key not in declared:
-            failed.setdefault((*key, sample["role"]), []).append(sample["status"]["message"])
-    for (pitfall, variant, cell, role), messages in failed.items():
+            samples.setdefault((*key, sample["role"]), []).append(sample["status"]["message"])
+    for (pitfall, variant, cell, role), messages in samples.items():
         result.append(f"{pitfall}.{variant} in {cell}: {len(messages)} {role} sample(s) failed:"
                       f" {first_line(messages[0])}")
-    for pitfall_id in sorted(known - {p.id for p in catalog}):
-        result.append(f"{pitfall_id} was measured, but its folder is gone: it is not judged")
     return result

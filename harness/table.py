@@ -30,6 +30,7 @@ from harness.report_view import (
     sequence,
     tally,
     variant_of,
+    warnings_of,
 )
 
 WIDTH = 100
@@ -73,7 +74,7 @@ class _Closing:
         self._claims(summary)
         for left in sequence(summary.get("left_out")):
             self._say(f"left out: {left.get('cell')}: {left.get('reason')}", "yellow")
-        for event in sequence(summary.get("events")):
+        for event in warnings_of(summary):
             self._say(f"note: {event}", "yellow")
         if places:
             wide = max(len(what) for what, _ in places)

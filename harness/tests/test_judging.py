@@ -296,7 +296,8 @@ def test_stored_lines_follow_their_schema() -> None:
 
 def test_summary_has_every_key_and_the_right_numbers(tiny_project: Project) -> None:
     summary = summarise(full_run(), catalog.load(tiny_project))
-    assert list(summary) == ["v", "run", "cells", "pitfalls", "flags", "left_out", "events"]
+    assert list(summary) == ["v", "run", "cells", "pitfalls", "flags", "left_out", "failed",
+                             "events"]
     found = summary["pitfalls"][0]
     bad = found["cells"]["gcc-O2"]["variants"]["bad"]
     assert (bad["n"], bad["failed"]) == (6, 0)

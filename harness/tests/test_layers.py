@@ -20,7 +20,7 @@ LAYERS = (
     ("summary", "target", "peer_rows"),
     ("report_view", "charts"),
     ("table", "peer_table", "report_tables", "report"),
-    ("progress", "resume", "bench", "show", "library", "new_pitfall", "lint", "peers"),
+    ("progress", "conditions", "bench", "show", "library", "new_pitfall", "lint", "peers"),
     ("repro", "ctests", "reference"),
     ("stress",),
     ("cli",),
@@ -28,7 +28,7 @@ LAYERS = (
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 PURE = ("plan", "samples", "stats", "sheet", "laws", "outcomes", "summary", "target", "peer_rows",
-        "metrics", "expression", "resume")
+        "metrics", "expression", "conditions")
 IMPURE_MODULES = {"os", "subprocess", "time", "random", "tempfile", "shutil", "socket"}
 
 

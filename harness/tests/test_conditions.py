@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness import bench, resume, store
+from harness import bench, conditions, store
 from harness.fault import Fault
 from harness.plan import Options
 from harness.progress import Live
@@ -22,7 +22,7 @@ BEGAN: Mapping[str, Any] = {
 
 
 def test_same_machine_and_tools_are_gone_on_with() -> None:
-    resume.same_place(BEGAN, {**BEGAN, "run": "other", "git": "b", "machine": {
+    conditions.same_place(BEGAN, {**BEGAN, "run": "other", "git": "b", "machine": {
         **BEGAN["machine"], "load": 3.0}})
 
 
@@ -34,7 +34,7 @@ def test_same_machine_and_tools_are_gone_on_with() -> None:
 ])
 def test_another_place_is_refused(now: Mapping[str, Any], words: str) -> None:
     with pytest.raises(Fault) as refused:
-        resume.same_place(BEGAN, {**BEGAN, **now}, commit=True)
+        conditions.same_place(BEGAN, {**BEGAN, **now}, commit=True)
     assert words in str(refused.value)
     assert "start a new run without RESUME" in str(refused.value)
 
