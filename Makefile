@@ -2,7 +2,8 @@
 #
 # Knobs: QUICK=1  ROUNDS=n  PITFALLS="a b"  CELLS="gcc-O2 clang-Os"  PROFILE=default|wide  OUT=dir
 #        RESUME=1  INSTR=1  SEED=n  WORKS="binary-trees churn-100"  ID=name  SAMPLE=name  RUN=id
-#        PREFIX=dir  MINUTES=n  PYTEST="-k word"
+#        PREFIX=dir  MINUTES=n  TARGETS="map slice channel"  PYTEST="-k word"
+#        TIMEOUT=s  LIBS="-lm"  HOSTS="a b"  TRIALS=n  JUNIT=file  FORMAT=name  OF=target  TO=file
 # They are plain arguments of `python3 -m harness VERB --help`.
 
 PYTHON := /usr/bin/python3
@@ -15,12 +16,16 @@ CHOICE := $(OUTDIR) $(if $(PITFALLS),--pitfalls '$(PITFALLS)') $(if $(CELLS),--c
 ON = $(filter-out 0,$(1))
 ROUND := $(if $(call ON,$(QUICK)),--quick) $(if $(ROUNDS),--rounds '$(ROUNDS)') \
 	$(if $(call ON,$(RESUME)),--resume)
-MEASURE := $(CHOICE) $(ROUND) $(if $(call ON,$(INSTR)),--instr) $(if $(SEED),--seed '$(SEED)')
+MEASURE := $(CHOICE) $(ROUND) $(if $(call ON,$(INSTR)),--instr) $(if $(SEED),--seed '$(SEED)') \
+	$(if $(HOSTS),--hosts '$(HOSTS)')
+# What may hold quotes is handed over by the shell's own variable: make has put it there.
+ARM = $(foreach name,$(2),$(if $($(name)),$(1)="$$$(name)"))
+LETTERS := A B C D E F G H
 STORED := $(OUTDIR) $(if $(RUN),--run '$(RUN)')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test stress lint list bench peers laws report reference repro new-pitfall \
-	install clean
+.PHONY: help deps build test stress fuzz lint list bench compare check baseline doctor validate export \
+	peers fidelity laws report reference repro new-pitfall install clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -42,6 +47,42 @@ peers: ## measure spanheap beside Go, Boehm and malloc (QUICK=1: 12 minutes; WOR
 	@$(HARNESS) peers $(OUTDIR) $(ROUND) $(if $(WORKS),--works '$(WORKS)') \
 		$(if $(SEED),--seed '$(SEED)') $(if $(RUN),--run '$(RUN)')
 
+compare: ## A="gcc -O2" B="gcc -Os" (SRC="prog.c" ARGS=…), CMD_A=… CMD_B=…, BASE=rev, ALLOC=…
+	$(DEPS) compare
+	@$(HARNESS) compare $(OUTDIR) $(ROUND) $(call ARM,--arm,$(LETTERS)) \
+		$(call ARM,--command,$(LETTERS:%=CMD_%)) $(if $(BASE),--base '$(BASE)') \
+		$(if $(ALLOC),--alloc '$(ALLOC)') $(if $(SRC),--source="$$SRC") \
+		$(if $(ARGS),--args="$$ARGS") $(if $(LIBS),--libs="$$LIBS") \
+		$(if $(PITFALLS),--pitfalls '$(PITFALLS)') $(if $(CELLS),--cell '$(CELLS)') \
+		$(if $(TIMEOUT),--timeout '$(TIMEOUT)') $(if $(SEED),--seed '$(SEED)') \
+		$(if $(RUN),--run '$(RUN)')
+
+check: ## the gate: exact figures against results/baseline.jsonl (BASE=rev: time and memory)
+	$(DEPS) compare
+	@$(HARNESS) check $(CHOICE) $(if $(BASE),--base '$(BASE)') $(if $(ROUNDS),--rounds '$(ROUNDS)') \
+		$(if $(JUNIT),--junit '$(JUNIT)') $(if $(call ON,$(RESUME)),--resume)
+
+baseline: ## take today's exact figures as the ones that make check compares with
+	$(DEPS) compare
+	@$(HARNESS) baseline $(CHOICE) $(if $(call ON,$(RESUME)),--resume)
+
+doctor: ## how small a change this machine can see, and how long that takes
+	$(DEPS) compare
+	@$(HARNESS) doctor $(OUTDIR) $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(CELLS),--cell '$(CELLS)')
+
+validate: ## does the method keep its promises here? (slow; TRIALS=20)
+	$(DEPS) compare
+	@$(HARNESS) validate $(OUTDIR) $(if $(TRIALS),--trials '$(TRIALS)') \
+		$(if $(PITFALLS),--pitfalls '$(PITFALLS)')
+
+export: ## the latest run for another tool (FORMAT=go|hyperfine|csv|…, OF=target, TO=file)
+	@$(HARNESS) export $(OUTDIR) --format '$(FORMAT)' $(if $(OF),--target '$(OF)') \
+		$(if $(TO),--to '$(TO)')
+
+fidelity: ## compare facts about Go's runtime with the same here
+	$(DEPS) fidelity
+	@$(HARNESS) fidelity $(OUTDIR)
+
 test: ## set up, then run every test
 	$(DEPS) test
 	@$(HARNESS) test -- $(PYTEST)
@@ -50,6 +91,11 @@ stress: ## the allocator's stress program in every configuration (MINUTES=2, SEE
 	$(DEPS) test
 	@$(HARNESS) stress $(OUTDIR) $(if $(MINUTES),--minutes '$(MINUTES)') \
 		$(if $(SEED),--seed '$(SEED)')
+
+fuzz: ## the allocator's types beside their models, by libFuzzer (MINUTES=3, TARGETS, SEED)
+	$(DEPS) test
+	@$(HARNESS) fuzz $(OUTDIR) $(if $(MINUTES),--minutes '$(MINUTES)') \
+		$(if $(TARGETS),--targets '$(TARGETS)') $(if $(SEED),--seed '$(SEED)')
 
 lint: ## clang-format, clang-tidy, gofmt, mypy --strict
 	@$(HARNESS) lint

@@ -23,7 +23,8 @@ EXTRA ?=
 CELL_CFLAGS := -std=gnu17 -g -Wall -Wextra -ffunction-sections -fdata-sections \
 	-fvisibility=hidden -ftls-model=initial-exec -fno-plt -pthread
 CELL_INCLUDES := -Iallocator/include -Iallocator -Ipitfalls
-CELL_LIBS := -pthread -lm
+# A program has of the library what it uses.
+CELL_LIBS := -pthread -lm -Wl,--gc-sections
 
 OUT ?= $(ROOT)/compile-matrix/build/by-hand/$(notdir $(CC))$(LEVEL)
 DRIVER := $(sort $(patsubst $(ROOT)/%,%,$(wildcard $(ROOT)/pitfalls/*.c)))

@@ -7,13 +7,13 @@ import secrets
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
-from harness import catalog, conditions, matrix, measure, plan, probes, samples, store
+from harness import catalog, conditions, matrix, measure, plan, probes, rig, samples, store
 from harness.build import Builder, Failed, Program
 from harness.fault import Fault, UsageFault
 from harness.launch import Launcher
@@ -22,6 +22,7 @@ from harness.plan import Options, ProgramKey, Spec
 from harness.progress import Live
 from harness.project import Project
 
+Asked = TypeVar("Asked")  # a dataclass of options
 COMPLETE = "complete"  # an empty file beside run.jsonl: every sample of the plan was taken
 
 
@@ -65,35 +66,59 @@ def unfinished(project: Project, target: str) -> tuple[Path, Mapping[str, Any]] 
     return None
 
 
-def resumable(project: Project, target: str) -> tuple[Path, Options] | None:
-    """The same, with its options."""
+def going_on(project: Project, target: str, live: Live, *, hosts: bool = False,
+             ) -> tuple[Path, Mapping[str, Any]] | None:
+    """The unfinished run that RESUME means (of several machines or of this one), and what it was
+    started with. Says which it is, or that there is none."""
     found = unfinished(project, target)
-    return None if found is None else (found[0], options_of(found[1]))
+    if found is None or bool(found[1].get("hosts")) != hosts:
+        live.say("RESUME: no unfinished run is stored; a new one begins")
+        return None
+    live.say(f"RESUME: going on with {found[0].parent.name}, with the settings it began with")
+    return found
 
 
-def options_of(settings: Mapping[str, Any]) -> Options:
-    """The options that a run was started with."""
-    names = Options.__dataclass_fields__
-    found = {key: settings[key] for key in names if key in settings}
-    found["pitfalls"] = tuple(found.get("pitfalls") or ())
-    found["cells"] = tuple(found.get("cells") or ())
-    return Options(**found)
+def restored(kind: type[Asked], settings: Mapping[str, Any]) -> Asked:
+    """The options, a dataclass, that a run was started with. JSON has made lists of its tuples."""
+    names = {field.name for field in fields(kind)}
+    return kind(**{key: tuple(value) if isinstance(value, list) else value
+                   for key, value in settings.items() if key in names})
+
+
+@contextmanager
+def open_run(path: Path, begun: Mapping[str, Any], *, commit: bool = False,
+             ) -> Iterator[tuple[store.Store, list[dict[str, Any]]]]:
+    """A run's file for appending, and what it has already. A new one begins with the line `begun`;
+    of one that is gone on with, Fault if it was begun under other conditions (commit: of git, too).
+    SIGTERM stops like Ctrl-C does."""
+    old = store.read(path) if path.exists() else []
+    if old:
+        conditions.same_place(store.run_line(old, path), begun, commit=commit)
+    with interruptible(), store.Store(path) as kept:
+        if not old:
+            kept.append(dict(begun))
+        yield kept, old
 
 
 def run(project: Project, options: Options, live: Live, *, target: str = "bench",
         resume: bool = False) -> Done:
     """Measures (or goes on measuring) one run."""
-    path: Path | None = None
-    if resume:
-        found = resumable(project, target)
-        if found is None:
-            live.say("RESUME: no unfinished run is stored; a new one begins")
-        else:
-            path, stored = found
-            options = replace(stored, rounds=max(stored.rounds, options.rounds)
-                              if not stored.quick else stored.rounds)
-            live.say(f"RESUME: going on with {path.parent.name}, with the settings it began with")
+    found = going_on(project, target, live) if resume else None
+    if found is None:
+        path = store.new_run(project, target, options.seed)
+    else:
+        path, stored = found[0], restored(Options, found[1])
+        options = stored if stored.quick else replace(
+            stored, rounds=max(stored.rounds, options.rounds))
     chosen = catalog.select(catalog.load(project), options.pitfalls)
+    done = take(project, options, live, chosen, path, path.parent.name, target)
+    (path.parent / COMPLETE).touch()
+    return done
+
+
+def take(project: Project, options: Options, live: Live, chosen: Sequence[catalog.Pitfall],
+         path: Path, run_id: str, target: str) -> Done:
+    """Takes the samples of some pitfalls that a file does not have yet."""
     cells = matrix.load(project, options.profile, options.cells)
     for left in cells.left_out:
         live.say(f"left out: {left.cell}: {left.reason}")
@@ -101,19 +126,8 @@ def run(project: Project, options: Options, live: Live, *, target: str = "bench"
         raise UsageFault(f"{project.pitfalls}: holds no pitfall; make new-pitfall ID=… makes one")
     if not cells.cells:
         raise Fault("nothing can be built: no compiler of the chosen cells is installed")
-    old: list[dict[str, Any]] = []
-    if path is None:
-        run_id = store.new_run_id(target, datetime.now(), options.seed)
-        path = project.results / run_id / store.RUN_FILE
-    else:
-        run_id = path.parent.name
-        old = store.read(path)
     begun = run_line(project, run_id, target, options.seed, asdict(options))
-    if old:
-        conditions.same_place(store.run_line(old, path), begun)
-    with interruptible(), store.Store(path) as kept, Builder(project) as builder:
-        if not old:
-            kept.append(begun)
+    with open_run(path, begun) as (kept, old), Builder(project) as builder:
         return _measure(project, options, live, chosen, cells, kept, builder, run_id, old)
 
 
@@ -133,40 +147,46 @@ def run_line(project: Project, run_id: str, target: str, seed: int,
 def _measure(project: Project, options: Options, live: Live, chosen: Sequence[catalog.Pitfall],
              cells: matrix.Matrix, kept: store.Store, builder: Builder, run_id: str,
              old: Sequence[dict[str, Any]]) -> Done:
-    launcher = Launcher(project)
     live.phase("building")
     wanted = [(p, v, c) for c in cells.cells for p in chosen for v in p.variants]
     detect = [(p, p.variant(v), c) for p, v, c in plan.detections(chosen, cells)]
     built = builder.programs([*wanted, *detect], live.tick)
-    conditions.same_programs(run_id, [line for line in old if line["kind"] == "cell"],
-                               [b for b in built if isinstance(b, Program)])
-    _store_builds(kept, run_id, built, cells, old, live)
-    programs = {ProgramKey(b.pitfall, b.variant, b.cell.name): b
-                for b in built if isinstance(b, Program)}
-    if not any(key.cell.count("+") == 0 for key in programs):
-        raise Fault("nothing was built, so nothing is measured: see the compiler's messages above")
-    bench = Bench(builder, launcher, {p.id: p for p in chosen}, programs, run_id)
+    bench = ready(project, builder, chosen, cells, built, kept, run_id, old, live)
     done = {line["sample"] for line in old if line["kind"] == "sample"}
     live.phase("calibrating")
-    counts, failures = measure.calibrate(bench, options.region_s, _known_counts(old),
+    counts, failures = measure.calibrate(bench, options.region_s, known_counts(old),
                                          live.tick)
     for (pitfall, variant), why in failures.items():
         live.say(f"{pitfall}.{variant} does not run: {why}")
         counts.setdefault((pitfall, variant), 1)
     events = probes.perf_events() if options.extras else probes.Events((), {})
     live.phase("measuring")
-    specs = specs_of(options, chosen, cells, list(programs))
+    specs = [s for s in specs_of(options, chosen, cells, list(bench.programs))
+             if s.id not in done and (s.pitfall, s.variant) in counts]
     taken: list[dict[str, Any]] = []
 
     def sink(line: dict[str, Any]) -> None:
         kept.append(line)
         taken.append({"role": line["role"], "message": line["status"]["message"]})
 
-    measure.run_all(bench, specs, done, counts, events, sink, live.tick)
-    (kept.path.parent / COMPLETE).touch()
+    rig.run_all(measure.Pitfalls(bench, counts, events), specs, sink, live.tick)
     failed = sum(1 for t in taken if t["message"] and t["role"] != "detect")
     return Done(kept.path, run_id, len(taken) + len(done),
                 sum(isinstance(b, Failed) for b in built), failed)
+
+
+def ready(project: Project, builder: Builder, chosen: Sequence[catalog.Pitfall],
+          cells: matrix.Matrix, built: Sequence[Program | Failed], kept: store.Store, run_id: str,
+          old: Sequence[dict[str, Any]], live: Live) -> Bench:
+    """Stores what was built, and gives what is needed to measure it. Fault if nothing was."""
+    conditions.same_programs(run_id, [line for line in old if line["kind"] == "cell"],
+                             [b for b in built if isinstance(b, Program)])
+    store_builds(kept, run_id, built, cells, old, live)
+    programs = {ProgramKey(b.pitfall, b.variant, b.cell.name): b
+                for b in built if isinstance(b, Program)}
+    if not any(key.cell.count("+") == 0 for key in programs):
+        raise Fault("nothing was built, so nothing is measured: see the compiler's messages above")
+    return Bench(builder, Launcher(project), {p.id: p for p in chosen}, programs, run_id)
 
 
 def specs_of(options: Options, chosen: Sequence[catalog.Pitfall], cells: matrix.Matrix,
@@ -188,7 +208,7 @@ def specs_of(options: Options, chosen: Sequence[catalog.Pitfall], cells: matrix.
             *plan.rounds(keys, options, defaults)]
 
 
-def _store_builds(kept: store.Store, run_id: str, built: Sequence[Program | Failed],
+def store_builds(kept: store.Store, run_id: str, built: Sequence[Program | Failed],
                   cells: matrix.Matrix, old: Sequence[dict[str, Any]], live: Live) -> None:
     there = {(line["pitfall"], line["variant"], line["cell"], line["status"])
              for line in old if line["kind"] == "cell"}
@@ -204,7 +224,7 @@ def _store_builds(kept: store.Store, run_id: str, built: Sequence[Program | Fail
                      f"{line['message']}")
 
 
-def _known_counts(old: Sequence[dict[str, Any]]) -> dict[tuple[str, str], int]:
+def known_counts(old: Sequence[dict[str, Any]]) -> dict[tuple[str, str], int]:
     """The counts that a resumed run was calibrated to: they are in its timed samples."""
     result: dict[tuple[str, str], int] = {}
     for line in old:

@@ -54,7 +54,9 @@ class Program:
     cell: Cell
     objects: tuple[Path, ...]
     sizes: elf.Sizes
-    text_sha: str
+    text_sha: str  # of the code of its own object
+    image_sha: str  # of all that it loads, allocator and driver too
+    workload_sha: str  # of its sources without the allocator: what it asks for
     src_sha: str
     build_s: float
 
@@ -125,6 +127,25 @@ def written_whole(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def run_tool(command: Sequence[str], folder: Path, *, linking: bool = False) -> str:
+    """Runs a compiler or linker in a folder; what it printed. BuildFault with its own words."""
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, errors="replace",
+            timeout=COMPILE_TIMEOUT_S, stdin=subprocess.DEVNULL,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except FileNotFoundError as error:
+        raise BuildFault(f"{command[0]}: not found", linking=linking) from error
+    except subprocess.TimeoutExpired as error:
+        message = f"{command[0]} took longer than {COMPILE_TIMEOUT_S:.0f} s"
+        raise BuildFault(message, linking=linking) from error
+    if done.returncode != 0:
+        words = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
+        raise BuildFault(words, linking=linking)
+    return done.stdout + done.stderr
 
 
 class Builder:
@@ -225,21 +246,7 @@ class Builder:
         return (own, path)
 
     def _run(self, command: Sequence[str], *, linking: bool = False) -> str:
-        try:
-            done = subprocess.run(
-                command, cwd=self.project.root, capture_output=True, text=True, errors="replace",
-                timeout=COMPILE_TIMEOUT_S, stdin=subprocess.DEVNULL,
-                env={**os.environ, "LC_ALL": "C"},
-            )
-        except FileNotFoundError as error:
-            raise BuildFault(f"{command[0]}: not found", linking=linking) from error
-        except subprocess.TimeoutExpired as error:
-            message = f"{command[0]} took longer than {COMPILE_TIMEOUT_S:.0f} s"
-            raise BuildFault(message, linking=linking) from error
-        if done.returncode != 0:
-            words = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
-            raise BuildFault(words, linking=linking)
-        return done.stdout + done.stderr
+        return run_tool(command, self.project.root, linking=linking)
 
     # ---- programs ----------------------------------------------------------------------------
 
@@ -271,10 +278,12 @@ class Builder:
             with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
                 path = Path(folder) / "program"
                 self.linker.link(cell, self._to_link(cell, objects), 0, path)
-                found = elf.sizes(path)
+                found, image = elf.sizes(path), elf.image_sha(path)
             return Program(
                 pitfall=pitfall.id, variant=variant.id, cell=cell, objects=objects, sizes=found,
-                text_sha=elf.code_sha(objects[0]), src_sha=self.src_sha(pitfall, variant),
+                text_sha=elf.code_sha(objects[0]), image_sha=image,
+                workload_sha=self.workload_sha(pitfall, variant),
+                src_sha=self.src_sha(pitfall, variant),
                 build_s=round(time.monotonic() - started, 3),
             )
         except BuildFault as fault:
@@ -311,6 +320,16 @@ class Builder:
         return digest([
             *(path.read_bytes() for path in sources),
             self._headers_of(self.project.allocator, "**/*"),
+            self._headers_of(self.project.pitfalls, "*"),
+            self._headers_of(pitfall.folder, "**/*"),
+        ])[:16]
+
+    def workload_sha(self, pitfall: Pitfall, variant: Variant) -> str:
+        """A hash of what the program does with an allocator, whichever it is."""
+        root = self.project.root
+        sources = [variant.source, *(root / path for path in self.settings.driver)]
+        return digest([
+            *(path.read_bytes() for path in sources),
             self._headers_of(self.project.pitfalls, "*"),
             self._headers_of(pitfall.folder, "**/*"),
         ])[:16]

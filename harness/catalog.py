@@ -7,9 +7,11 @@ by schema/pitfall.schema.json. A wrong file is refused with its name and the key
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -19,12 +21,14 @@ import jsonschema
 
 from harness import expression
 from harness.fault import UsageFault
+from harness.metrics import METRICS, PERF
 from harness.project import Project
 
 SCHEMA = Path(__file__).parent / "schema" / "pitfall.schema.json"
 DEFAULT_TIMEOUT_S = 60.0
 _BOUNDS = ("equals", "at_least", "at_most", "within")
 _EXPRESSIONS = ("equals_expr", "at_least_expr", "at_most_expr")
+_QUOTED = re.compile(r'"([a-z][a-z0-9_]*)\\?"')  # a name as C code puts it into the record
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ class Detector:
     cells: tuple[str, ...]
     category: str
     line_marker: str | None
+    marked: tuple[str, ...]  # where the marker stands now: bad.c:12
     expect: bool
 
 
@@ -245,11 +250,27 @@ def _build(data: Mapping[str, Any], folder: Path) -> Pitfall:
                 cells=_globs(d.get("cells")),
                 category=d["category"],
                 line_marker=d.get("line_marker"),
+                marked=_marked(folder, d["line_marker"]) if "line_marker" in d else (),
                 expect=d.get("expect", True),
             )
             for d in data.get("detector", ())
         ),
         folder=folder,
+    )
+
+
+def c_sources(folder: Path) -> list[Path]:
+    """The C files of a folder, without those below it."""
+    return sorted([*folder.glob("*.c"), *folder.glob("*.h")])
+
+
+def _marked(folder: Path, marker: str) -> tuple[str, ...]:
+    """file:line of every line of the folder's C files that holds the marker."""
+    return tuple(
+        f"{path.name}:{number}"
+        for path in c_sources(folder)
+        for number, text in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if marker in text
     )
 
 
@@ -308,7 +329,23 @@ def _check_references(pitfall: Pitfall, data: Mapping[str, Any], where: str) -> 
         _check_law(pitfall, law, f"{where}: law[{index}] '{law.id}'")
 
 
+def _check_metric(pitfall: Pitfall, name: str, where: str) -> None:
+    """A law speaks of a declared metric, or of one that the pitfall or the driver reports."""
+    if name in METRICS or name.startswith(PERF):
+        return
+    reported = {
+        found
+        for path in (*c_sources(pitfall.folder), *c_sources(pitfall.folder.parent))
+        for found in _QUOTED.findall(path.read_text(errors="replace"))
+    }
+    if name not in reported:
+        nearest = get_close_matches(name, [*METRICS, *sorted(reported)], 1, 0)[0]
+        raise UsageFault(f"{where}: metric: nothing reports '{name}' (the nearest name is"
+                         f" '{nearest}')")
+
+
 def _check_law(pitfall: Pitfall, law: Law, where: str) -> None:
+    _check_metric(pitfall, law.metric, where)
     given = [name for name in (*_BOUNDS, *_EXPRESSIONS) if getattr(law, name) is not None]
     if not given:
         raise UsageFault(f"{where}: needs a bound: one of {', '.join((*_BOUNDS, *_EXPRESSIONS))}")

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness import bench, catalog, matrix, plan, store
+from harness import bench, catalog, cli_compare, hosts, matrix, merge, plan, store
 from harness.build import Builder, Failed
-from harness.fault import FAILED, LAW_FAILED, OK, USAGE, Fault
+from harness.fault import FAILED, LAW_FAILED, OK, USAGE, Fault, UsageFault
 from harness.plan import Options
 from harness.progress import Live
 from harness.project import Project, here
 
-INTERRUPTED = 130
+INTERRUPTED = cli_compare.INTERRUPTED
 Verb = Callable[[argparse.Namespace, Project, Console], int]
 
 
@@ -76,6 +76,21 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--resume", action="store_true", help="go on with the unfinished run")
     measure.add_argument("--instr", action="store_true", help="count instructions (callgrind)")
     measure.add_argument("--seed", type=int, metavar="N", help="of order, layout and environment")
+    measure.add_argument("--hosts", type=_words, default=(), metavar='"A B"',
+                         help="measure on these machines, by ssh, a pitfall on each at a time")
+    single = verbs.add_parser(
+        "one", help="measure one pitfall into a file", description="Measures one pitfall, and the"
+        " control pair beside it, into a file; what is there already is not measured again.",
+        epilog="Example: python3 -m harness one --pitfall growth --out growth.jsonl")
+    single.add_argument("--pitfall", required=True, metavar="ID")
+    single.add_argument("--out", required=True, type=Path, metavar="FILE", dest="file")
+    single.add_argument("--cells", type=_words, default=(), metavar='"C D"')
+    single.add_argument("--profile", default="default", help="of matrix.toml: default, wide")
+    single.add_argument("--quick", action="store_true", help="6 rounds of 20 ms")
+    single.add_argument("--rounds", type=_rounds, metavar="N", help="rounds (default 20)")
+    single.add_argument("--instr", action="store_true", help="count instructions (callgrind)")
+    single.add_argument("--seed", type=int, metavar="N", help="of order, layout and environment")
+    single.set_defaults(out=None, pitfalls=())
     beside = verb("peers", "measure spanheap beside other allocators and judge its goals",
                   "--quick --works 'binary-trees churn-100'")
     beside.add_argument("--works", type=_words, default=(), metavar='"A B"', help="only these")
@@ -85,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     beside.add_argument("--seed", type=int, metavar="N", help="of order and environment")
     beside.add_argument("--run", nargs="?", const="", metavar="ID",
                         help="measure nothing, judge a stored run again (default: the latest)")
+    cli_compare.add(verb, _words, _rounds)
+    cli_compare.add_gate(verb, _words, _rounds)
+    verb("fidelity", "compare facts about Go's runtime with the same here", "")
     laws = verb("laws", "judge a stored run again, without measuring", "--all")
     laws.add_argument("--run", metavar="ID", help="a run of results/ (default: the latest)")
     laws.add_argument("--all", action="store_true", help="also print what holds")
@@ -110,6 +128,14 @@ def _parser() -> argparse.ArgumentParser:
     stress.add_argument("--minutes", type=_minutes, default=2.0, metavar="N",
                         help="for all configurations together (default 2)")
     stress.add_argument("--seed", type=int, metavar="N", help="of the seeds of the runs")
+    fuzz = verb("fuzz", "fuzz the allocator's types beside their models",
+                "--minutes 10 --targets 'map channel'")
+    fuzz.add_argument("--minutes", type=_minutes, default=3.0, metavar="N",
+                      help="for all targets together (default 3)")
+    fuzz.add_argument("--targets", type=_words, default=(), metavar='"A B"', help="only these")
+    fuzz.add_argument("--seed", type=int, metavar="N", help="of the seeds of the targets")
+    fuzz.add_argument("--renew-seeds", action="store_true",
+                      help="fuzz nothing: choose the seeds anew from all inputs that are known")
     install = verb("install", "install the library spanheap", "--prefix /usr/local")
     install.add_argument("--prefix", type=Path, default=Path("/usr/local"), metavar="DIR")
     return parser
@@ -130,7 +156,10 @@ def _bench(args: argparse.Namespace, project: Project, console: Console) -> int:
 
     with Live(Console(stderr=True)) as live:
         try:
-            done = bench.run(project, _options(args), live, resume=args.resume)
+            if args.hosts:
+                done = hosts.run(project, _options(args), args.hosts, live, resume=args.resume)
+            else:
+                done = bench.run(project, _options(args), live, resume=args.resume)
         except KeyboardInterrupt:
             live.say(f"interrupted. What was measured is kept; {_resume(args, 'bench')} goes on"
                      " from there")
@@ -143,6 +172,13 @@ def _bench(args: argparse.Namespace, project: Project, console: Console) -> int:
     show.print_table(summary, console, _places(project, done.path, report))
     code = show.verdict_code(summary)
     return FAILED if code != LAW_FAILED and summary["failed"] else code
+
+
+def _one(args: argparse.Namespace, project: Project, console: Console) -> int:
+    with Live(Console(stderr=True)) as live:
+        done = merge.one(project, args.pitfall, args.file, _options(args), live)
+    console.print(f"{args.file}: {done.stored} samples", highlight=False, soft_wrap=True)
+    return OK if done.stored else FAILED  # what does not build or fails is a line of the file
 
 
 def _resume(args: argparse.Namespace, target: str) -> str:
@@ -238,12 +274,13 @@ def _build(args: argparse.Namespace, project: Project, console: Console) -> int:
 
 def _list(args: argparse.Namespace, project: Project, console: Console) -> int:
     cells = matrix.load(project, args.profile, args.cells)
+    chosen = catalog.select(catalog.load(project), args.pitfalls)
 
     def line(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     line("Pitfalls")
-    for pitfall in catalog.select(catalog.load(project), args.pitfalls):
+    for pitfall in chosen:
         always = " (in every run)" if pitfall.always else ""
         line(f"  {pitfall.id:18} {pitfall.title}{always}")
         for pair, bad, others in pitfall.pairs():
@@ -300,6 +337,24 @@ def _stress(args: argparse.Namespace, project: Project, console: Console) -> int
     return stress.run(project, args.minutes, seed, console)
 
 
+def _fuzz(args: argparse.Namespace, project: Project, console: Console) -> int:
+    from harness import fuzz
+
+    for target in args.targets:
+        if target not in fuzz.TARGETS:
+            raise UsageFault(f"no target '{target}'; there are: {' '.join(fuzz.TARGETS)}")
+    seed = bench.fresh_seed() if args.seed is None else args.seed
+    return fuzz.run(project, args.targets or fuzz.TARGETS, args.minutes, seed, console,
+                    renew=args.renew_seeds)
+
+
+def _fidelity(args: argparse.Namespace, project: Project, console: Console) -> int:
+    from harness import fidelity
+
+    with Live(Console(stderr=True)) as live:
+        return fidelity.run(project, live, console)
+
+
 def _reference(args: argparse.Namespace, project: Project, console: Console) -> int:
     from harness import reference
 
@@ -319,6 +374,10 @@ VERBS: dict[str, Verb] = {
     "build": _build, "list": _list, "bench": _bench, "laws": _laws, "report": _report,
     "repro": _repro, "new-pitfall": _new_pitfall, "clean": _clean, "lint": _lint, "test": _test,
     "install": _install, "reference": _reference, "peers": _peers, "stress": _stress,
+    "fidelity": _fidelity, "fuzz": _fuzz, "compare": cli_compare.run_compare,
+    "check": cli_compare.run_check, "baseline": cli_compare.run_baseline,
+    "export": cli_compare.run_export, "doctor": cli_compare.run_doctor,
+    "validate": cli_compare.run_validate, "one": _one, "merge": cli_compare.run_merge,
 }
 
 

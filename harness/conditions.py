@@ -12,7 +12,7 @@ from harness.fault import Fault
 
 MACHINE = ("arch", "cpu_model", "cpu_set", "kernel", "governor", "boost", "smt", "aslr",
            "thp", "glibc")
-TOOLS = ("gcc", "clang", "mold", "ld", "libc", "hyperfine", "perf", "go")
+TOOLS = ("gcc", "clang", "mold", "ld", "libc", "hyperfine", "perf", "valgrind", "go")
 
 
 def same_place(began: Mapping[str, Any], now: Mapping[str, Any], *, commit: bool = False) -> None:
@@ -35,6 +35,14 @@ def same_programs(run_id: str, cells: Sequence[Mapping[str, Any]],
                and now[key] != line["src_sha"]]
     _refuse(run_id, [f"{p}.{v} ({c}): its sources, or the allocator's, have changed"
                      for p, v, c in changed])
+
+
+def same_images(run_id: str, before: Mapping[str, Mapping[str, Any]],
+                now: Sequence[Mapping[str, Any]]) -> None:
+    """Compares lines of kind cell of a user's program, by arm. Raises Fault."""
+    _refuse(run_id, [f"arm {line['cell']}: the program has changed" for line in now
+                     if line["cell"] in before and
+                     before[line["cell"]]["image_sha"] != line["image_sha"]])
 
 
 def _shown(value: Any) -> str:

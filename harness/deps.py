@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = Path(__file__).parent / "packages.toml"
-TARGETS = ("all", "bench", "test", "lint", "peers")
+TARGETS = ("all", "bench", "compare", "test", "lint", "peers", "fidelity")
 APT_TIMEOUT_S = 1200
 _TAIL = 15  # lines of apt's output that are shown when it fails
 
@@ -139,10 +139,10 @@ def install(packages: Sequence[Package]) -> str | None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """python3 -m harness deps [all|bench|test|lint|peers]"""
+    """python3 -m harness deps [all|bench|compare|peers|fidelity|test|lint]"""
     target = arguments[0] if arguments else "all"
     if target in ("-h", "--help") or target not in TARGETS or len(arguments) > 1:
-        text = ("usage: python3 -m harness deps [all|bench|test|lint|peers]\n"
+        text = ("usage: python3 -m harness deps [all|bench|compare|peers|fidelity|test|lint]\n"
                 "Installs the Debian packages of harness/packages.toml that are missing.\n"
                 "Example: python3 -m harness deps bench")
         wrong = target not in ("-h", "--help")

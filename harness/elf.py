@@ -80,3 +80,15 @@ def code_sha(path: Path) -> str:
             digest.update(section.name.encode() + b"\0")
             digest.update(content[section.offset : section.offset + section.size])
     return digest.hexdigest()[:16]
+
+
+def image_sha(path: Path) -> str:
+    """A hash of all that a program loads but notes: two with the same one do the same."""
+    content = path.read_bytes()
+    digest = hashlib.sha256()
+    for section in sections(content, str(path)):
+        if section.flags & _ALLOC and not section.name.startswith(".note"):
+            digest.update(f"{section.name}\0{section.type} {section.size}\0".encode())
+            if section.type != _NOBITS:
+                digest.update(content[section.offset : section.offset + section.size])
+    return digest.hexdigest()[:16]

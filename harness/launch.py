@@ -41,6 +41,7 @@ class Job:
     observe: bool = False
     no_aslr: bool = False
     record: bool = True
+    file_limit_b: int = FILE_LIMIT_B
     wrapper: tuple[str, ...] = ()  # a tool in front of the program, by absolute path
 
 
@@ -107,9 +108,10 @@ class Launcher:
             return _collect(job, folder)
 
     def _command(self, job: Job, folder: Path) -> list[str]:
-        command = [str(self.path), "--timeout", f"{job.timeout_s:g}", "--limit", str(FILE_LIMIT_B),
-                   "--env-pad", str(job.env_pad_b), "--result", str(folder / "result"),
-                   "--stdout", str(folder / "out"), "--stderr", str(folder / "err")]
+        command = [str(self.path), "--timeout", f"{job.timeout_s:g}",
+                   "--limit", str(job.file_limit_b), "--env-pad", str(job.env_pad_b),
+                   "--result", str(folder / "result"), "--stdout", str(folder / "out"),
+                   "--stderr", str(folder / "err")]
         if job.record:
             command += ["--record", str(folder / "record")]
         if job.observe:

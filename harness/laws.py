@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from harness import expression
 from harness.catalog import Law, Pitfall, cell_matches
 from harness.fault import UsageFault
-from harness.metrics import describe, show
-from harness.sheet import Sheet
+from harness.metrics import describe, exact, show
+from harness.sheet import Sheet, first_line
 from harness.stats import exponent, median, slope
 
 _TOLERANCE = 1e-9
@@ -120,10 +120,12 @@ def _judge(sheet: Sheet, pitfall: Pitfall, law: Law, cell: str, of: str,
         return say(None, None, bound.text, sheet.why_absent(pitfall.id, over, cell, law.metric))
     unit = describe(law.metric).unit
     a, b = median(top), median(bottom)
-    sides = f"{of} {show(a, unit)}, {over} {show(b, unit)}"
+    sides = ", ".join(f"{name} {exact(value) if unit == '1' else show(value, unit)}"
+                      for name, value in ((of, a), (over, b)))
     if law.kind == "difference":
+        shown = exact(a - b) + (f" {unit}" if unit != "1" else "")
         return say(bound.admits(a - b), a - b, bound.text,
-                   f"{show(a - b, unit)} ({sides}), wanted {bound.text}")
+                   f"{shown} ({sides}), wanted {bound.text}")
     if b <= 0:
         value = math.inf if a > 0 else math.nan if b < 0 else 1.0
         if math.isnan(value):
@@ -132,13 +134,13 @@ def _judge(sheet: Sheet, pitfall: Pitfall, law: Law, cell: str, of: str,
         return say(bound.admits(value), value, bound.text,
                    f"ratio {ratio} ({sides}), wanted {bound.text}")
     return say(bound.admits(a / b), a / b, bound.text,
-               f"ratio {a / b:,.4g} ({sides}), wanted {bound.text}")
+               f"ratio {_rounded(a / b, bound)} ({sides}), wanted {bound.text}")
 
 
 def _every(law: Law, values: Sequence[float], wrong: Sequence[float], observed: float,
            bound: Bound) -> str:
     unit = describe(law.metric).unit
-    shown = f"{observed:,.10g}" + (f" ({show(observed, unit)})" if unit != "1" else "")
+    shown = exact(observed) + (f" ({show(observed, unit)})" if unit != "1" else "")
     if not wrong:
         return f"{law.metric} {shown}, wanted {bound.text}"
     share = "" if len(wrong) == len(values) else f" in {len(wrong)} of {len(values)} samples"
@@ -147,8 +149,13 @@ def _every(law: Law, values: Sequence[float], wrong: Sequence[float], observed: 
 
 def _compare(law: Law, value: float | None, bound: Bound) -> str:
     what = "slope of" if law.kind == "slope" else "exponent of"
-    shown = "unknown" if value is None else f"{value:,.4g}"
+    shown = "unknown" if value is None else _rounded(value, bound)
     return f"{what} {law.metric} over the sweep {shown}, wanted {bound.text}"
+
+
+def _rounded(value: float, bound: Bound) -> str:
+    """Four digits; ten where four could read as if the bound held."""
+    return f"{value:,.4g}" if bound.admits(value) else exact(value)
 
 
 def _fitted(sheet: Sheet, pitfall: Pitfall, law: Law, cell: str,
@@ -159,7 +166,8 @@ def _fitted(sheet: Sheet, pitfall: Pitfall, law: Law, cell: str,
     if len(points) < wanted:
         failed = [s["status"]["message"] for s in sheet.role(pitfall.id, of, cell, "sweep")
                   if s["status"]["message"]]
-        why = failed[0] if failed else sheet.why_absent(pitfall.id, of, cell, law.metric)
+        why = (first_line(failed[0]) if failed
+               else sheet.why_absent(pitfall.id, of, cell, law.metric))
         return None, f"{len(points)} of {wanted} values of the sweep: {why}"
     x, y = zip(*points)
     fit = slope(x, y) if law.kind == "slope" else exponent(x, y)
@@ -173,15 +181,15 @@ def _bound(law: Law, names: dict[str, float]) -> Bound:
         plain, formula = getattr(law, key), getattr(law, f"{key}_expr")
         numbers[key] = plain
         if plain is not None:
-            texts.append(f"{sign} {plain:,.10g}")
+            texts.append(f"{sign} {exact(plain)}")
         if formula is not None:
             value = expression.evaluate(formula, names)
             numbers[key] = value
-            texts.append(f"{sign} {formula} = {value:,.10g}")
+            texts.append(f"{sign} {formula} = {exact(value)}")
     if law.within is not None:
         low, high = law.within
         numbers["at_least"], numbers["at_most"] = low, high
-        texts.append(f"in [{low:,.10g}, {high:,.10g}]")
+        texts.append(f"in [{exact(low)}, {exact(high)}]")
     return Bound(numbers["equals"], numbers["at_least"], numbers["at_most"], " and ".join(texts))
 
 
@@ -214,9 +222,9 @@ def elided(sheet: Sheet, pitfall: Pitfall, cells: Sequence[str]) -> dict[tuple[s
             expected = _reference(same)
             for cell, amounts in same.items():
                 if amounts and amounts != {expected}:
-                    did = ", ".join(f"{w:,.10g}" for w in sorted(amounts))
+                    did = ", ".join(exact(w) for w in sorted(amounts))
                     result[variant.id, cell] = (
-                        f"{variant.id} reports work {did} and {expected:,.10g} in other cells")
+                        f"{variant.id} reports work {did} and {exact(expected)} in other cells")
     return result
 
 

@@ -111,6 +111,7 @@ def _shuffled(objects: Sequence[Path], layout_seed: int, path: Path) -> list[Pat
     result = list(objects)
     chance.shuffle(result)
     pad = path.with_suffix(".pad.s")
-    pad.write_text(f'.text\n.skip {chance.randrange(1, _MAX_PAD_B)}\n'
+    # R: it is kept though nothing refers to it.
+    pad.write_text(f'.section .text.pad,"axR",@progbits\n.skip {chance.randrange(1, _MAX_PAD_B)}\n'
                    '.section .note.GNU-stack,"",@progbits\n', encoding="ascii")
     return [pad, *result]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from harness.fault import UsageFault
+from harness.fault import Fault, UsageFault
 from harness.project import Project
 
 
@@ -117,6 +117,26 @@ def load(project: Project, profile: str = "default", wanted: Sequence[str] = ())
         for tool, entry in data["sanitizers"].items()
     }
     return Matrix(tuple(cells), tuple(left_out), sanitizers)
+
+
+def one(project: Project, name: str) -> Cell:
+    """The cell of that name, of any profile. UsageFault if the name is one of several cells, Fault
+    if it cannot be built here."""
+    found = load(project, "wide", (name,))
+    if len(found.cells) + len(found.left_out) != 1:
+        raise UsageFault(f"'{name}' is the name of several cells; give one")
+    if not found.cells:
+        raise Fault(found.left_out[0].reason)
+    return found.cells[0]
+
+
+def find_compiler(project: Project, name: str) -> tuple[str, str]:
+    """(path, version line) of a compiler by its name in matrix.toml, or of any other command."""
+    entry = read(project)["compilers"].get(name, {"commands": [name], "package": name})
+    found = _find(name, entry)
+    if isinstance(found, str):
+        raise UsageFault(found)
+    return found
 
 
 def _find(name: str, entry: dict[str, Any]) -> tuple[str, str] | str:

@@ -1,9 +1,4 @@
-"""Takes samples: links each program in a fresh layout, runs it, hands the line to a sink.
-
-One program runs at a time, on all processors that the harness may use: the collector has threads
-of its own. Nothing else runs meanwhile: the programs of the next few samples are linked together
-before the first of them starts. What is there already (a resumed run) is skipped.
-"""
+"""Takes samples of pitfalls: how each role runs its program, and how many rounds fill a region."""
 
 from __future__ import annotations
 
@@ -14,28 +9,31 @@ import shutil
 import statistics
 import subprocess
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness import probes, samples
-from harness.build import Builder, Program, digest
+from harness.build import Builder, Program
 from harness.catalog import Pitfall
 from harness.fault import BuildFault
-from harness.launch import STOPPED, Job, Launcher, Run
+from harness.launch import Job, Launcher, Run
 from harness.plan import SWEEP_COUNT, ProgramKey, Spec, calibration_cell
+from harness.rig import Tick
 
-LINKS_AT_ONCE = 16
 STARTUP_RUNS, STARTUP_WARMUP = 12, 2
 INSTRUCTION_COUNT = 3  # rounds under callgrind, about 50 times slower
+# What makes every run of a program do the same: one thread, all of a collection in one stop, none
+# by time, and the C library's code for plain x86-64 whatever the processor offers.
+DETERMINISTIC = (
+    ("SH_MODE", "stw"), ("SH_WORKERS", "0"), ("SH_GC_PERIOD", "0"),
+    ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-AVX,-AVX2,-AVX512F,-AVX512VL,-ERMS,-FSRM,-RTM"),
+)
+EXACT = ("instructions", "instructions_per_op", "allocs", "alloc_b", "frees", "collections",
+         "peak_live_b")  # what such a run is asked for in role exact
 TIMED_FUNCTION = "run_rounds*"  # of pitfall.c: what callgrind counts
 MAX_COUNT = 1 << 40
-
-Sink = Callable[[dict[str, Any]], None]
-Tick = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -133,79 +131,30 @@ def arguments(pitfall: Pitfall, n: int, count: int | None) -> tuple[str, ...]:
     return args if count is None else (*args, "--count", str(count))
 
 
-def run_all(bench: Bench, specs: Sequence[Spec], done: set[str],
-            counts: Mapping[tuple[str, str], int], events: probes.Events, sink: Sink,
-            tick: Tick) -> None:
-    """Takes every sample that is not done yet, in order. A program that ran into its time-out is
-    not started again with the same parameter: each of its samples would."""
-    todo = [s for s in specs if s.id not in done and (s.pitfall, s.variant) in counts]
-    with tempfile.TemporaryDirectory(dir=bench.builder.scratch) as folder:
-        links = _Links(bench, todo, Path(folder))
-        hung: dict[tuple[ProgramKey, int], str] = {}
-        try:
-            for index, spec in enumerate(todo):
-                tick(index, len(todo), f"{spec.pitfall}.{spec.variant} {spec.cell} {spec.role}")
-                key = (ProgramKey(spec.pitfall, spec.variant, spec.cell), spec.n)
-                try:
-                    path = links.take(index)
-                    if key in hung:
-                        line = samples.failed_line(bench.run_id, spec, hung[key])
-                    else:
-                        line = take(bench, spec, path, counts[spec.pitfall, spec.variant], events)
-                except BuildFault as fault:
-                    line = samples.failed_line(bench.run_id, spec, str(fault))
-                if line["status"]["timeout"]:
-                    hung[key] = f"not started: {spec.id} was {line['status']['message']}"
-                links.done(index)
-                if line["status"]["message"] == STOPPED:
-                    raise KeyboardInterrupt
-                sink(line)
-        finally:
-            links.close()
+@dataclass(frozen=True)
+class Pitfalls:
+    """The rig of pitfalls: what rig.run_all asks of whoever makes and runs programs."""
 
+    bench: Bench
+    counts: Mapping[tuple[str, str], int]
+    events: probes.Events
 
-class _Links:
-    """Links the programs of the next few samples while none runs, and deletes each when no sample
-    needs it any more: those with the same program and layout share one link."""
+    @property
+    def run_id(self) -> str:
+        return self.bench.run_id
 
-    def __init__(self, bench: Bench, specs: Sequence[Spec], folder: Path) -> None:
-        self._bench = bench
-        self._specs = specs
-        self._pool = ThreadPoolExecutor(max_workers=len(probes.cpus()))
-        self._ready: dict[Path, Future[None]] = {}
-        self._next = 0
-        self._paths = [folder / digest([s.pitfall, s.variant, s.cell, str(s.layout_seed)])
-                       for s in specs]
-        self._needed = Counter(self._paths)
+    @property
+    def scratch(self) -> Path:
+        return self.bench.builder.scratch
 
-    def _prepare(self, until: int) -> None:
-        while self._next < min(until, len(self._specs)):
-            path, spec = self._paths[self._next], self._specs[self._next]
-            if path not in self._ready:
-                self._ready[path] = self._pool.submit(
-                    self._bench.builder.link, self._bench.program(spec), spec.layout_seed, path)
-            self._next += 1
-        wait(self._ready.values())
+    def link(self, spec: Spec, path: Path) -> None:
+        """Links the program of a sample. BuildFault if it does not."""
+        self.bench.builder.link(self.bench.program(spec), spec.layout_seed, path)
 
-    def take(self, index: int) -> Path:
-        """The linked program of a sample; BuildFault if it does not link."""
-        if index >= self._next:
-            self._prepare(index + LINKS_AT_ONCE)
-        path = self._paths[index]
-        self._ready[path].result()
-        return path
-
-    def done(self, index: int) -> None:
-        """The sample was taken: its program goes, unless a later sample needs it."""
-        path = self._paths[index]
-        self._needed[path] -= 1
-        if not self._needed[path]:
-            del self._ready[path]
-            path.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """No more links."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    def take(self, spec: Spec, path: Path) -> dict[str, Any]:
+        """Runs it."""
+        count = self.counts[spec.pitfall, spec.variant]
+        return take(self.bench, spec, path, count, self.events)
 
 
 def take(bench: Bench, spec: Spec, path: Path, count: int,
@@ -226,12 +175,14 @@ def take(bench: Bench, spec: Spec, path: Path, count: int,
         return _startup(bench, spec, job)
     elif spec.role == "perf":
         return _perf(bench, spec, job, events)
-    elif spec.role == "instr":
+    elif spec.role in ("instr", "exact"):
         return _instructions(bench, spec, job)
     run = bench.launcher.run(job)
     line = samples.sample_line(bench.run_id, spec, job.args, run)
     if spec.role == "detect":
         line["report"] = symbolize(run.stderr, path)[:20000]
+        line["marked"] = {d.line_marker: list(d.marked) for d in pitfall.detectors
+                          if d.line_marker is not None}
     return line
 
 
@@ -282,16 +233,18 @@ def _perf(bench: Bench, spec: Spec, job: Job, events: probes.Events) -> dict[str
 
 
 def _instructions(bench: Bench, spec: Spec, job: Job) -> dict[str, Any]:
-    """Instructions of the timed region; callgrind repeats exactly."""
+    """Instructions of the timed region, and in role exact all that repeats exactly."""
     pitfall = bench.pitfalls[spec.pitfall]
     args = (*arguments(pitfall, spec.n, INSTRUCTION_COUNT), "--warmup", "0")
     valgrind = shutil.which("valgrind")
     if valgrind is None:
         return _without(bench, spec, args, "instructions",
                         "valgrind is not installed: apt-get install valgrind")
-    run = bench.launcher.run(replace(job, args=args, timeout_s=10 * pitfall.timeout_s, wrapper=(
-        valgrind, "--tool=callgrind", f"--toggle-collect={TIMED_FUNCTION}",
-        "--callgrind-out-file=/dev/null")))
+    run = bench.launcher.run(replace(job, args=args, timeout_s=10 * pitfall.timeout_s,
+                                     env_pad_b=0, env=(*job.env, *DETERMINISTIC), no_aslr=True,
+                                     wrapper=(valgrind, "--tool=callgrind",
+                                              f"--toggle-collect={TIMED_FUNCTION}",
+                                              "--callgrind-out-file=/dev/null")))
     found = re.search(r"Collected\s*:\s*(\d+)", run.stderr)
     ops = (run.record or {}).get("ops")
     if not run.ok:
@@ -300,7 +253,9 @@ def _instructions(bench: Bench, spec: Spec, job: Job) -> dict[str, Any]:
         return _without(bench, spec, args, "instructions", "callgrind saw no timed region")
     line = samples.sample_line(bench.run_id, spec, args, run)
     count = int(found[1])
-    line["metrics"] = {"instructions": count, "instructions_per_op": count / ops}
+    known = {**line["metrics"], "instructions": count, "instructions_per_op": count / ops}
+    wanted = EXACT if spec.role == "exact" else EXACT[:2]
+    line["metrics"] = {name: known[name] for name in wanted if name in known}
     return line
 
 

@@ -37,9 +37,11 @@ METRICS = _declare(
     Metric("allocs_per_op", "allocations per operation", "1", "less", True, 0.0),
     Metric("alloc_b_per_op", "bytes allocated per operation", "B", "less", True, 0.0),
     Metric("collections", "collections in the timed region", "1", "less", False, 0.0),
+    Metric("peak_live_b", "bytes live at most, of any collection", "B", "less", False, 0.03),
     Metric("retained_b", "bytes still held afterwards", "B", "less", True, 0.0),
     Metric("startup_s", "start-up time", "s", "less", False, 0.03),
     Metric("instructions", "instructions of the timed region", "1", "less", True, 0.005),
+    Metric("instructions_per_op", "instructions per operation", "1", "less", True, 0.005),
     Metric("pause_p50_ns", "median pause", "ns", "less", False, 0.10),
     Metric("pause_max_ns", "longest pause", "ns", "less", False, 0.10),
     Metric("pause_total_ns", "all pauses together", "ns", "less", False, 0.10),
@@ -75,6 +77,8 @@ PEER_METRICS = _declare(
     Metric("stolen_ticks", "time that the host took away", "1", "less", False, 0.0),
 )
 
+PERF = "perf_"  # the events of perf stat are whatever the machine has
+
 _SUFFIXES = (("_b_per_op", "B"), ("_b", "B"), ("_ns", "ns"), ("_ms", "ms"), ("_s", "s"))
 
 
@@ -83,8 +87,9 @@ def describe(name: str) -> Metric:
     declared = METRICS.get(name) or PEER_METRICS.get(name)
     if declared is not None:
         return declared
-    if name.startswith("perf_"):
-        return Metric(name, f"perf stat: {name[5:].replace('_', '-')}", "1", None, False, 0.05)
+    if name.startswith(PERF):
+        event = name.removeprefix(PERF).replace("_", "-")
+        return Metric(name, f"perf stat: {event}", "1", None, False, 0.05)
     unit = next((unit for suffix, unit in _SUFFIXES if name.endswith(suffix)), "1")
     return Metric(name, name.replace("_", " "), unit, None, True, 0.0)
 
@@ -104,6 +109,16 @@ def show(value: float | int | None, unit: str) -> str:
     if unit == "1/s":
         return _scaled(float(value), 1000.0, ("/s", "k/s", "M/s", "G/s"))
     return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+
+
+def exact(value: float) -> str:
+    """Whole numbers in full, others with ten digits, which is closer than laws compare."""
+    if not math.isfinite(value):
+        return f"{value:g}"
+    if value == int(value):
+        return f"{int(value):,}"
+    decimals = max(1, 9 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}".rstrip("0").rstrip(".")
 
 
 def _scaled(value: float, step: float, names: tuple[str, ...]) -> str:

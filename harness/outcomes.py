@@ -1,18 +1,21 @@
-"""Judges outcomes (what a variant does in a cell) and detectors (which tool sees it). Pure."""
+"""Judges outcomes (what a variant does in a cell) and detectors (which tool sees it). Pure.
+
+A detector must report a marked line: one that was marked when the sample was taken, as the sample
+says. (Samples of an older form do not say it: for them it is the lines that are marked now.)
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from harness.catalog import Detector, Pitfall, cell_matches
 from harness.laws import elided
 from harness.sheet import Sheet, first_line
 
 _FRAME = re.compile(r"#\d+ 0x[0-9a-f]+ in .*?([^\s:()]+\.[ch]):(\d+)")
-_UBSAN = re.compile(r"^(?:.*/)?([^\s:/]+\.[ch]):(\d+):\d+: runtime error: (.+)$", re.MULTILINE)
+_UBSAN = re.compile(r"^([^\s:]+\.[ch]):(\d+):\d+: runtime error: (.+)$", re.MULTILINE)
 _ASAN = re.compile(r"AddressSanitizer:? ?(.+)")
 
 
@@ -53,6 +56,11 @@ class Finding:
     file: str | None
     line: int | None
 
+    @property
+    def place(self) -> str:
+        """file:line of the pitfall's own code."""
+        return f"{self.file}:{self.line}" if self.file else "no line of the pitfall"
+
 
 def judge_outcomes(sheet: Sheet, catalog: Sequence[Pitfall],
                    cells: Sequence[str]) -> list[OutcomeJudgement]:
@@ -76,29 +84,26 @@ def judge_outcomes(sheet: Sheet, catalog: Sequence[Pitfall],
     return result
 
 
-def marked_lines(pitfall: Pitfall, marker: str) -> set[tuple[str, int]]:
-    """(file name, line) of every line of the folder's C files that holds the marker."""
-    result = set()
-    for path in sorted([*pitfall.folder.glob("*.c"), *pitfall.folder.glob("*.h")]):
-        for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            if marker in text:
-                result.add((path.name, number))
-    return result
-
-
-def findings(tool: str, report: str, files: set[str]) -> list[Finding]:
-    """The reports in a sanitizer's output, each with its first frame in the given files."""
+def findings(tool: str, report: str, pitfall: str) -> list[Finding]:
+    """The reports in a sanitizer's output, each with its first frame in the pitfall's own files."""
     if tool == "ubsan":
-        return [Finding(text, name, int(line)) for name, line, text in _UBSAN.findall(report)
-                if name in files]
+        return [Finding(text, file, int(line)) for path, line, text in _UBSAN.findall(report)
+                if (file := _own(path, pitfall)) is not None]
     headline = next((m[1] for m in map(_ASAN.search, report.splitlines())
                      if m is not None and "ERROR" in m.string), None)
     if headline is None:
         return []
-    for name, line in _FRAME.findall(report):
-        if Path(name).name in files:
-            return [Finding(headline, Path(name).name, int(line))]
+    for path, line in _FRAME.findall(report):
+        file = _own(path, pitfall)
+        if file is not None:
+            return [Finding(headline, file, int(line))]
     return [Finding(headline, None, None)]
+
+
+def _own(path: str, pitfall: str) -> str | None:
+    """The name of a file that lies in the pitfall's folder."""
+    folder, _, name = path.rpartition("/")
+    return name if folder.rpartition("/")[2] == pitfall else None
 
 
 def judge_detectors(sheet: Sheet, catalog: Sequence[Pitfall],
@@ -128,26 +133,22 @@ def _judge_detector(sheet: Sheet, pitfall: Pitfall, detector: Detector,
         if built is not None and built["status"] == "failed":
             return say(None, None, f"does not build: {first_line(built['message'])}")
         return say(None, None, f"{detector.tool} was not run in {cell}")
-    files = {path.name for path in pitfall.folder.glob("*.[ch]")}
     report = samples[-1].get("report") or ""
-    seen = findings(detector.tool, report, files)
+    seen = findings(detector.tool, report, pitfall.id)
     if not seen:
         message = samples[-1]["status"]["message"]
         if message:
             return say(None, None, f"no report, and it failed: {first_line(message)}")
         return say(False, None, "no report")
     if not detector.expect:
-        return say(True, seen[0].line, f"reports {seen[0].headline} at {_place(seen[0])}")
-    marked = marked_lines(pitfall, detector.line_marker) if detector.line_marker else None
+        return say(True, seen[0].line, f"reports {seen[0].headline} at {seen[0].place}")
+    marker = detector.line_marker
+    marked = samples[-1].get("marked", {}).get(marker, detector.marked)
     for finding in seen:
-        right_line = marked is None or (finding.file, finding.line) in marked
+        right_line = marker is None or finding.place in marked
         if detector.category.lower() in finding.headline.lower() and right_line:
-            return say(True, finding.line, f"reports {finding.headline} at {_place(finding)}")
+            return say(True, finding.line, f"reports {finding.headline} at {finding.place}")
     first = seen[0]
-    wanted = detector.category + (f" at a line marked {detector.line_marker}" if marked else "")
+    wanted = detector.category + (f" at a line marked {marker}" if marker else "")
     return say(False, first.line,
-               f"reports {first.headline} at {_place(first)}, wanted {wanted}")
-
-
-def _place(finding: Finding) -> str:
-    return f"{finding.file}:{finding.line}" if finding.file else "no line of the pitfall"
+               f"reports {first.headline} at {first.place}, wanted {wanted}")

@@ -3,8 +3,7 @@ as a page of Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -15,7 +14,7 @@ from rich.text import Text
 from harness.metrics import describe, show
 from harness.peer_catalog import OURS
 from harness.peer_rows import UNMEASURED, events
-from harness.table import PLAIN, WIDTH, Places
+from harness.table import Places, say_places, speaker, wide
 
 JUDGED_ROUNDS = 7  # what the goals speak of
 _MET = {True: "yes", False: "no"}
@@ -28,13 +27,9 @@ Row = Mapping[str, Any]
 def print_all(document: Mapping[str, Any], lines: Sequence[dict[str, Any]], console: Console,
               places: Places = ()) -> None:
     """Prints the goals, then everyone's telling figures, then what went wrong."""
-    with _wide(console):
-        signs = {} if (console.encoding or "").lower().startswith("utf") else PLAIN
+    with wide(console):
+        say, signs = speaker(console)
         style = None if signs else box.SIMPLE_HEAD
-
-        def say(text: str, colour: str = "") -> None:
-            console.print(Text(text.translate(signs), style=colour), soft_wrap=True)
-
         goals = [r for r in document["rows"] if r["goal"] is not None]
         if goals:
             console.print(_terminal(_GOAL_HEAD, [_goal_cells(r) for r in goals], style, signs, 1))
@@ -46,24 +41,7 @@ def print_all(document: Mapping[str, Any], lines: Sequence[dict[str, Any]], cons
         say(_count(goals))
         for note in _notes(document, lines):
             say(f"note: {note}", "yellow")
-        if places:
-            widest = max(len(what) for what, _ in places)
-            say("")
-            for what, where in places:
-                say(f"{what:<{widest}}  {where}")
-
-
-@contextmanager
-def _wide(console: Console) -> Iterator[None]:
-    """A pipe has no width of its own."""
-    width = console.width
-    if not console.is_terminal:
-        console.width = max(width, WIDTH)
-    try:
-        yield
-    finally:
-        if not console.is_terminal:
-            console.width = width
+        say_places(say, places)
 
 
 def _terminal(head: Sequence[str], body: Sequence[Sequence[str]], style: box.Box | None,

@@ -7,13 +7,11 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from harness import (
     bench,
-    conditions,
     library,
     peer_catalog,
     peer_rows,
@@ -57,35 +55,17 @@ def options(rounds: int | None, quick: bool, works: tuple[str, ...], seed: int |
 
 def run(project: Project, wanted: Options, live: Live, *, resume: bool = False) -> Done:
     """Measures (or goes on measuring) one run."""
-    path: Path | None = None
-    old: list[dict[str, Any]] = []
-    if resume:
-        found = bench.unfinished(project, TARGET)
-        if found is None:
-            live.say("RESUME: no unfinished run is stored; a new one begins")
-        else:
-            path, settings = found
-            wanted = _went_on(settings, wanted)
-            old = store.read(path)
-            live.say(f"RESUME: going on with {path.parent.name}, with the settings it began with")
+    found = bench.going_on(project, TARGET, live) if resume else None
+    if found is None:
+        path = store.new_run(project, TARGET, wanted.seed)
+    else:
+        path, stored = found[0], bench.restored(Options, found[1])
+        wanted = stored if stored.quick else replace(
+            stored, rounds=max(stored.rounds, wanted.rounds))
     peers = peer_catalog.load(project).select(wanted.works)
-    if path is None:
-        run_id = store.new_run_id(TARGET, datetime.now(), wanted.seed)
-        path = project.results / run_id / store.RUN_FILE
     begun = bench.run_line(project, path.parent.name, TARGET, wanted.seed, asdict(wanted))
-    if old:
-        conditions.same_place(store.run_line(old, path), begun, commit=True)
-    with bench.interruptible(), store.Store(path) as kept:
-        if not old:
-            kept.append(begun)
+    with bench.open_run(path, begun, commit=True) as (kept, old):
         return _Measuring(project, wanted, live, peers, kept).run(old)
-
-
-def _went_on(settings: Mapping[str, Any], wanted: Options) -> Options:
-    """The options of the stored run; more rounds if more are asked for now."""
-    found: dict[str, Any] = {**settings, "works": tuple(settings["works"])}
-    stored = Options(**found)
-    return stored if stored.quick else replace(stored, rounds=max(stored.rounds, wanted.rounds))
 
 
 class _Measuring:
@@ -169,12 +149,12 @@ class _Measuring:
         peer = self.peers.peer(spec.variant)
         work = next(w for w in self.peers.works if w.id == spec.pitfall)
         args = work.args_of(self.wanted.quick, self.wanted.free_mb)
-        before = probes.condition()["steal_ticks"]
+        before = probes.steal_ticks()
         run = launcher.run(Job(self.folder / "bench" / peer.id / work.program, args,
                                timeout_s=work.timeout_s, env_pad_b=spec.env_pad_b, env=peer.env))
         if run.message == STOPPED:
             raise KeyboardInterrupt
-        after = probes.condition()["steal_ticks"]
+        after = probes.steal_ticks()
         stolen = {} if before is None or after is None else {peer_rows.STOLEN: after - before}
         return samples.sample_line(self.run_id, spec, args, _without_trace(run), stolen)
 

@@ -118,6 +118,24 @@ def interleaved(programs: Mapping[str, Sequence[str]], cell: str, seed: int,
     return result
 
 
+def side_by_side(subjects: Sequence[tuple[str, str]], arms: Sequence[str], seed: int,
+                 numbers: Sequence[int], counts: Mapping[tuple[str, str], int]) -> list[Spec]:
+    """The timed samples of some rounds of a comparison. In each round the subjects (pitfall and
+    variant) are shuffled and, within a subject, its arms: what makes one ratio runs one after the
+    other, so that a slow spell of the machine meets both."""
+    result: list[Spec] = []
+    for number in numbers:
+        order = list(subjects)
+        random.Random(seed_of(seed, f"order {number}")).shuffle(order)
+        for pitfall, variant in order:
+            sides = list(arms)
+            random.Random(seed_of(seed, f"order {number} {pitfall} {variant}")).shuffle(sides)
+            result += [make_spec(ProgramKey(pitfall, variant, arm), "timed", number,
+                                 len(result) + place, seed, counts[pitfall, variant])
+                       for place, arm in enumerate(sides)]
+    return result
+
+
 def singles(keys: Sequence[ProgramKey], roles: Sequence[str], options: Options,
             defaults: Mapping[str, int], values: Mapping[str, Sequence[int]]) -> list[Spec]:
     """One sample a program in each role; role sweep: one for each value of its pitfall's sweep."""

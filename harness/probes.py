@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ EVENTS = (
     "cpu-migrations", "cycles", "instructions", "branches", "branch-misses", "cache-references",
     "cache-misses", "LLC-load-misses", "dTLB-load-misses",
 )
+BUSY_LOOK_S = 0.25
+FEATURES = ("ssse3", "sse4_1", "sse4_2", "popcnt", "avx", "f16c", "fma", "avx2", "bmi1", "bmi2",
+            "abm")
 # These are never 0 for a program that ran; some guests print a plausible 0.
 NEVER_ZERO = ("task-clock", "page-faults", "cycles", "instructions", "branches")
 TOOLS: dict[str, tuple[str, ...]] = {
@@ -102,6 +106,7 @@ def machine() -> dict[str, Any]:
         "boost": fact("boost", boost, "neither cpufreq/boost nor intel_pstate is there"),
         "smt": fact("smt", _read("/sys/devices/system/cpu/smt/active"), "no smt/active"),
         "hypervisor": " hypervisor" in cpuinfo,
+        "features": fact("features", _features(cpuinfo), "not in /proc/cpuinfo"),
         "aslr": fact("aslr", _read("/proc/sys/kernel/randomize_va_space"), "not readable"),
         "thp": fact("thp", _chosen(_read("/sys/kernel/mm/transparent_hugepage/enabled")),
                     "no transparent huge pages"),
@@ -113,21 +118,33 @@ def machine() -> dict[str, Any]:
     return facts
 
 
+def _features(cpuinfo: str) -> list[str] | None:
+    """Those processor features by which the C library chooses its code, in a fixed order."""
+    found = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    return [name for name in FEATURES if name in found[1].split()] if found else None
+
+
 def condition() -> dict[str, Any]:
-    """What else the machine is doing: load, stolen time, pressure."""
+    """What else the machine is doing: processors kept busy by others, load, stolen time, pressure.
+
+    It looks on for BUSY_LOOK_S seconds, in which this process sleeps.
+    """
     reasons: dict[str, str] = {}
+    busy = _busy_cpus()
+    if busy is None:
+        reasons["busy_cpus"] = "not in /proc/stat"
     try:
         load: float | None = round(os.getloadavg()[0], 2)
     except OSError:
         load, reasons["load"] = None, "no load average"
-    stat = (_read("/proc/stat") or "").split("\n", 1)[0].split()
-    steal = int(stat[8]) if len(stat) > 8 else None
+    steal = steal_ticks()
     if steal is None:
         reasons["steal_ticks"] = "not in /proc/stat"
     pressure = re.search(r"some avg10=([\d.]+)", _read("/proc/pressure/cpu") or "")
     if pressure is None:
         reasons["cpu_pressure_percent"] = "no /proc/pressure/cpu"
     return {
+        "busy_cpus": busy,
         "load": load,
         "steal_ticks": steal,
         "cpu_pressure_percent": float(pressure[1]) if pressure else None,
@@ -135,10 +152,40 @@ def condition() -> dict[str, Any]:
     }
 
 
+def steal_ticks() -> int | None:
+    """Clock ticks that the host took away from all processors since the machine started."""
+    ticks = _ticks()
+    return ticks[7] if len(ticks) > 7 else None
+
+
+def _ticks() -> list[int]:
+    """Clock ticks of all processors: user, nice, system, idle, waiting for a device, irq, softirq,
+    steal; fewer or none where the kernel does not say."""
+    fields = (_read("/proc/stat") or "").split("\n", 1)[0].split()
+    return [int(field) for field in fields[1:9]]  # guest time, behind them, is in user time already
+
+
+def _busy_cpus() -> float | None:
+    """How many processors were not idle over the next BUSY_LOOK_S; None if it is not known."""
+    before = _ticks()
+    time.sleep(BUSY_LOOK_S)
+    after = _ticks()
+    passed = sum(after) - sum(before)
+    if len(after) < 5 or passed <= 0:
+        return None
+    idle = after[3] + after[4] - before[3] - before[4]
+    return round(max(0.0, 1 - idle / passed) * (os.cpu_count() or 1), 2)
+
+
 def free_memory_mb() -> float | None:
     """Memory that programs can have without swapping, in 10^6 bytes; None if it is not known."""
     found = re.search(r"^MemAvailable:\s*(\d+) kB", _read("/proc/meminfo") or "", re.MULTILINE)
     return int(found[1]) * 1024 / 1e6 if found else None
+
+
+def machine_id() -> str:
+    """What tells this machine from others; empty if nothing does."""
+    return _read("/etc/machine-id") or ""
 
 
 def package_version(name: str) -> str | None:

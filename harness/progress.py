@@ -65,7 +65,13 @@ class Live:
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+        say_plain(self.console, text)
+
+
+def say_plain(console: Console, *lines: str) -> None:
+    """Lines that stay, as long as they are and as they are."""
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def time_left(elapsed_s: float, done: int, total: int) -> str:

@@ -17,13 +17,13 @@ from typing import Any
 from harness import store
 from harness.catalog import load
 from harness.fault import Fault
+from harness.metrics import exact
 from harness.project import Project
 from harness.report_view import (
     Comparison,
     Json,
     cells_of,
     comparisons,
-    count_text,
     focus_cell,
     interval_text,
     is_control,
@@ -41,6 +41,7 @@ from harness.report_view import (
 FOLDER = "reference"
 BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
 CHARTS = ("rss-slice-retention", "flags")  # the pictures of the README
+PEERS = "peers.md"  # the page of the last `make peers`, if there was one
 _HEADLINES = {
     "retained_b": "kept for ever", "open_fds": "descriptors open", "held_b": "held at once",
     "copied_b": "copied", "alloc_b_per_op": "allocated each time",
@@ -73,6 +74,10 @@ def renew(project: Project) -> list[Path]:
             raise Fault(f"{chart} is missing: draw it with make report")
         shutil.copy(chart, target / chart.name)
         written.append(target / chart.name)
+    peers = project.latest / PEERS
+    if peers.exists():
+        shutil.copy(peers, target / PEERS)
+        written.append(target / PEERS)
     return written + fill(project, summary)
 
 
@@ -162,7 +167,7 @@ def _shown(pitfall: Json, cell: str, variant: str, metric: str) -> str:
     value = metric_of(pitfall, cell, variant, metric).value
     if value is None:
         return "–"
-    return count_text(value) if metric == "allocs_per_op" else text(metric, value)
+    return exact(value) if metric == "allocs_per_op" else text(metric, value)
 
 
 def _ratio(value: float | None, low: float | None, high: float | None) -> str:

@@ -26,22 +26,26 @@ from harness.report_view import (
     count_text,
     focus_cell,
     is_control,
+    left_out_of,
     mapping,
+    notes_of,
     pitfalls_of,
     sequence,
     text,
-    warnings_of,
+    unjudged,
 )
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FILE = "report.html"
 
 
-def write(summary: Mapping[str, Any], charts: Sequence[Chart], out: Path) -> Path:
-    """Writes the page into the folder `out` (or to `out`, if that ends in .html), atomically."""
+def write(summary: Mapping[str, Any], charts: Sequence[Chart], out: Path,
+          fidelity: Mapping[str, Any] | None = None) -> Path:
+    """Writes the page into the folder `out` (or to `out`, if that ends in .html), atomically.
+    fidelity: what is in fidelity.json, if it was made."""
     path = out if out.suffix == ".html" else out / _FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    page = render(summary, charts)
+    page = render(summary, charts, fidelity)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(page, encoding="utf-8")
@@ -51,7 +55,8 @@ def write(summary: Mapping[str, Any], charts: Sequence[Chart], out: Path) -> Pat
     return path
 
 
-def render(summary: Mapping[str, Any], charts: Sequence[Chart]) -> str:
+def render(summary: Mapping[str, Any], charts: Sequence[Chart],
+           fidelity: Mapping[str, Any] | None = None) -> str:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -60,10 +65,11 @@ def render(summary: Mapping[str, Any], charts: Sequence[Chart]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("report.html.j2").render(context(summary, charts))
+    return environment.get_template("report.html.j2").render(context(summary, charts, fidelity))
 
 
-def context(summary: Json, charts: Sequence[Chart]) -> dict[str, Any]:
+def context(summary: Json, charts: Sequence[Chart],
+            fidelity: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Everything the template prints, as text."""
     cells = cells_of(summary)
     focus = focus_cell(cells)
@@ -72,25 +78,24 @@ def context(summary: Json, charts: Sequence[Chart]) -> dict[str, Any]:
     return {
         "run": str(run.get("run") or "unnamed"),
         "started": str(run.get("started") or "an unknown time"),
-        "facts": _facts(run),
-        "events": warnings_of(summary),
+        "facts": tables.run_facts(summary),
+        "notes": notes_of(summary),
         "focus": focus or "no cell",
         "cells": cells,
         "anchor_of": {str(p.get("id")): anchor(str(p.get("id"))) for p in pitfalls},
         "headline": tables.headline(summary, focus) if focus else [],
         "totals": tables.totals(summary),
         "failures": tables.failures(summary),
-        "unjudged": tables.unjudged(summary),
+        "failed_programs": tables.failed_programs(summary),
+        "unjudged": unjudged(summary),
         "figures": [_figure(c) for c in charts if c.pitfall is None and c.name != "flags"],
         "flag_figures": [_figure(c) for c in charts if c.name == "flags"],
         "flags": tables.flag_table(summary),
         "pitfalls": [_section(p, charts, summary) for p in pitfalls if not is_control(p)],
         "controls": [_section(p, charts, summary) for p in pitfalls if is_control(p)],
-        "left_out": [
-            (str(mapping(left).get("cell")), str(mapping(left).get("reason")))
-            for left in sequence(summary.get("left_out"))
-        ],
-        "build_failures": tables.build_failures(summary),
+        "left_out": left_out_of(summary),
+        "fidelity": tables.fidelity(fidelity or {}),
+        "fidelity_commit": str((fidelity or {}).get("git") or "unknown")[:12],
         "rounds": _rounds(run),
         "sample": _sample(pitfalls, focus),
     }
@@ -190,41 +195,3 @@ def _sample(pitfalls: Sequence[Json], cell: str | None) -> str:
         for one in comparisons(pitfall):
             return f"{pitfall.get('id')}/{one.bad}/{cell}/r01/timed"
     return "PITFALL/VARIANT/CELL/ROUND/timed"
-
-
-def _facts(run: Json) -> list[tuple[str, list[tuple[str, str]]]]:
-    """(heading, [(name, value)]) groups of what the run was made on, with and how."""
-    commit = str(run.get("git") or "not in git")
-    commit += ", with changes that are not committed" if run.get("git_dirty") else ""
-    groups = [
-        (
-            "run",
-            [
-                ("name", str(run.get("run") or "unnamed")),
-                ("target", str(run.get("target") or "not recorded")),
-                ("started", str(run.get("started") or "not recorded")),
-                ("commit", commit),
-                ("seed", str(run.get("seed") if run.get("seed") is not None else "not recorded")),
-            ],
-        )
-    ]
-    for heading in ("settings", "machine", "tools"):
-        found = mapping(run.get(heading))
-        rows = [(key.replace("_", " "), _fact(key, value)) for key, value in found.items()]
-        if rows:
-            groups.append((heading, rows))
-    return groups
-
-
-def _fact(key: str, value: object) -> str:
-    if value is None:
-        return "not set" if key in ("pitfalls", "cells", "out") else "not available"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, (int, float)):
-        return text(key, value) if key.endswith(("_b", "_s", "_ns")) else count_text(value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{k} {_fact(str(k), v)}" for k, v in value.items()) or "none"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(_fact("", one) for one in value) or "none"
-    return str(value)

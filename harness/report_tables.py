@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from harness.charts import flags
-from harness.metrics import METRICS
+from harness.metrics import METRICS, exact, show
 from harness.report_view import (
     BOOKKEEPING,
     Estimate,
@@ -15,6 +16,8 @@ from harness.report_view import (
     claims,
     comparisons,
     count_text,
+    failures_of,
+    figure_text,
     interval_text,
     is_control,
     label_of,
@@ -22,13 +25,13 @@ from harness.report_view import (
     mapping,
     metric_of,
     number,
+    observed_text,
     pair_variants,
     pitfalls_of,
     ratio_of,
     ratio_text,
     sequence,
     tally,
-    text,
     title_of,
     variant_of,
 )
@@ -39,6 +42,42 @@ _FIRST = (
     "retained_b", "pause_p50_ns", "pause_max_ns",
 )
 _LAST = ("startup_s", "user_s", "sys_s", "instructions", "text_b", "data_b")
+
+
+def _yes(value: object) -> str:
+    return "yes" if value else "no"
+
+
+def _switch(value: object) -> str:
+    return "on" if str(value) == "1" else "off"
+
+
+# Facts of the machine: (key, what it is called, how it is said).
+MACHINE: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("cpu_model", "processor", str),
+    ("cpus", "processors", count_text),
+    ("cpu_set", "usable by programs", lambda found: ", ".join(map(str, found))),
+    ("features", "of its features", lambda found: " ".join(map(str, found)) or "none"),
+    ("memory_b", "memory", lambda size: show(size, "B")),
+    ("page_b", "page", lambda size: show(size, "B")),
+    ("arch", "architecture", str),
+    ("system", "system", str),
+    ("kernel", "kernel", str),
+    ("glibc", "C library", lambda version: f"glibc {version}"),
+    ("hypervisor", "virtual machine", _yes),
+    ("governor", "frequency governor", str),
+    ("boost", "frequency boost", _switch),
+    ("smt", "several threads a core (SMT)", _switch),
+    ("aslr", "random addresses (ASLR)",
+     lambda level: {"0": "off", "1": "on, but not for the heap"}.get(str(level), "on")),
+    ("thp", "transparent huge pages", str),
+    ("busy_cpus", "kept busy by other programs",
+     lambda busy: f"{busy} processors, just before the run"),
+    ("load", "load", lambda load: f"{load}, mean of the minute before the run"),
+    ("steal_ticks", "taken by the host", lambda n: f"{n:,} ticks from boot to the run"),
+    ("cpu_pressure_percent", "waiting for a processor",
+     lambda share: f"{share} % of the 10 s before the run"),
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +107,7 @@ def measured(metric: str, one: Estimate) -> Entry:
     if not one.known:
         return Entry("not measured", one.reason or "", "unknown")
     note = interval_text(metric, one.low, one.high) if one.spread else ""
-    return Entry(text(metric, one.value), note)
+    return Entry(figure_text(metric, one.value), note)
 
 
 def ratio_entry(one: Estimate) -> Entry:
@@ -107,7 +146,7 @@ def headline(summary: Json, focus: str) -> list[dict[str, object]]:
                 "fix": f"{one.fix}: {one.label}",
                 "time": ratio_entry(ratio_of(pitfall, cell, one, "ns_per_op")),
                 "rss": ratio_entry(ratio_of(pitfall, cell, one, "peak_rss_b")),
-                "allocs": " → ".join("–" if not a.known else count_text(a.value) for a in allocs),
+                "allocs": " → ".join("–" if a.value is None else exact(a.value) for a in allocs),
                 "laws": held_entry(found),
             })
     return rows
@@ -219,11 +258,8 @@ def laws(pitfall: Json, cells: Sequence[str]) -> Table:
                 str(law.get("bound")) if same else "by cell")
 
     def entry(law: Json) -> Entry:
-        observed = law.get("observed")
-        missing = "held" if law.get("held") is True else "not judged"
-        words = missing if observed is None else count_text(observed)
         note = "" if len(bounds[law.get("id")]) == 1 else f"wanted {law.get('bound')}"
-        return _marked(law, words, note)
+        return _marked(law, observed_text(law), note)
 
     return _by_cell(found, cells, key, entry, ("law", "variant", "wanted"))
 
@@ -292,22 +328,72 @@ def failures(summary: Json) -> list[str]:
     ]
 
 
-def unjudged(summary: Json) -> list[tuple[str, int]]:
-    """(reason, how many claims it kept from being judged)."""
-    reasons: dict[str, int] = {}
-    for kind in ("laws", "outcomes", "detectors"):
-        for _, claim in claims(summary, kind):
-            if claim.get("held") is None:
-                reason = str(claim.get("reason") or "no reason was recorded")
-                reasons[reason] = reasons.get(reason, 0) + 1
-    return list(reasons.items())
+def failed_programs(summary: Json) -> list[tuple[str, str]]:
+    """(what did not build or run and where, all that the compiler said)."""
+    built = {(cell.get("pitfall"), cell.get("variant"), cell.get("cell")): cell.get("message")
+             for cell in map(mapping, sequence(summary.get("cells")))}
+    found = []
+    for words, row in failures_of(summary):
+        message = row.get("message")
+        if not row.get("samples"):
+            first = next(iter(sequence(row.get("cells"))), None)
+            message = built.get((row.get("pitfall"), row.get("variant"), first)) or message
+        found.append((words, str(message)))
+    return found
 
 
-def build_failures(summary: Json) -> list[tuple[str, str]]:
-    """(program and cell, the compiler's message)."""
-    return [
-        (f"{cell.get('pitfall')}/{cell.get('variant')} on {cell.get('cell')}",
-         str(cell.get("message") or "no message"))
-        for cell in map(mapping, sequence(summary.get("cells")))
-        if cell.get("status") == "failed"
+Facts = list[tuple[str, str]]
+
+
+def run_facts(summary: Json) -> list[tuple[str, Facts]]:
+    """(heading, [(name, value)]) of what was run, on which machine, with which tools."""
+    run = mapping(summary.get("run"))
+    tools = [(name, str(version or "not installed"))
+             for name, version in mapping(run.get("tools")).items()]
+    groups = (("What was run", _run(summary, run)),
+              ("Machine", _machine(mapping(run.get("machine")))), ("Tools", tools))
+    return [(heading, facts) for heading, facts in groups if facts]
+
+
+def _run(summary: Json, run: Json) -> Facts:
+    settings = mapping(run.get("settings"))
+    pitfalls, cells = [str(p.get("id")) for p in pitfalls_of(summary)], cells_of(summary)
+    left = len(sequence(summary.get("left_out")))
+    commit = str(run.get("git") or "not in git")
+    commit += ", with changes that are not committed" if run.get("git_dirty") else ""
+    region_s = number(settings.get("region_s"))
+    facts = [
+        ("run", run.get("run")),
+        ("started", str(run.get("started") or "").replace("T", " ")),
+        ("commit", commit),
+        ("pitfalls", ", ".join(pitfalls) if settings.get("pitfalls") else f"all {len(pitfalls)}"),
+        ("profile", settings.get("profile")),
+        ("cells", ", ".join(cells) if settings.get("cells") else
+         f"all {len(cells) + left}" + (f", {left} of them left out" if left else "")),
+        ("rounds", settings.get("rounds")),
+        ("timed region", None if region_s is None else f"about {show(region_s, 's')}"),
+        ("quick", "yes: ratios, not verdicts" if settings.get("quick") else "no"),
+        ("instructions counted", _yes(settings.get("instructions"))),
+        ("seed", run.get("seed")),
     ]
+    return [(name, "not recorded" if value in (None, "") else str(value)) for name, value in facts]
+
+
+def _machine(machine: Json) -> Facts:
+    reasons = mapping(machine.get("reasons"))
+    return [
+        (title, f"unknown: {reasons.get(key, 'no reason was recorded')}" if machine[key] is None
+         else say(machine[key]))
+        for key, title, say in MACHINE if key in machine
+    ]
+
+
+def fidelity(document: Json) -> list[tuple[str, str, str, str, str, str]]:
+    """The facts of `make fidelity`: key, Go's value and ours, tolerance, verdict, reason."""
+    rows = document.get("rows") or ()
+    return [(str(row["id"]), _number(row["peer"]), _number(row["value"]), str(row["goal"]),
+             str(row["verdict"]), str(row["reason"] or "")) for row in rows]
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.6g}"

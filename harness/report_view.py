@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.metrics import METRICS, describe, show
+from harness.metrics import METRICS, describe, exact, show
 
 Json = Mapping[str, Any]
 
@@ -131,9 +131,17 @@ def pitfalls_of(summary: Json) -> list[Json]:
     return sorted(found, key=is_control)
 
 
-def warnings_of(summary: Json) -> list[str]:
-    """What failed, then what else a reader should know before believing a figure."""
-    return [str(text) for key in ("failed", "events") for text in sequence(summary.get(key))]
+def left_out_of(summary: Json) -> list[tuple[str, str]]:
+    """(cells, the one reason why they were not measured)."""
+    cells: dict[str, list[str]] = {}
+    for left in map(mapping, sequence(summary.get("left_out"))):
+        cells.setdefault(str(left.get("reason")), []).append(str(left.get("cell")))
+    return [(", ".join(names), reason) for reason, names in cells.items()]
+
+
+def notes_of(summary: Json) -> list[str]:
+    """What else a reader should know before believing a figure."""
+    return [str(text) for text in sequence(summary.get("events"))]
 
 
 def cells_of(summary: Json) -> list[str]:
@@ -215,6 +223,48 @@ def claims(summary: Json, kind: str) -> Iterator[tuple[Json, Json]]:
             yield pitfall, mapping(claim)
 
 
+KINDS = ("laws", "outcomes", "detectors")
+
+
+def failures_of(summary: Json) -> list[tuple[str, Json]]:
+    """What did not build or run, in words without its message; and the whole row."""
+    found = []
+    for row in map(mapping, sequence(summary.get("failed"))):
+        counts = mapping(row.get("samples"))
+        details = ", ".join(f"{count} {role}" for role, count in counts.items())
+        kept = sum(_explains(row, pitfall, claim)
+                   for kind in KINDS for pitfall, claim in claims(summary, kind))
+        details += ("; " if details and kept else "") + (f"{kept} not judged" if kept else "")
+        words = (f"{row.get('pitfall')}.{row.get('variant')}"
+                 f" {'failed' if counts else 'does not build'} in"
+                 f" {', '.join(map(str, sequence(row.get('cells'))))}")
+        found.append((words + (f" ({details})" if details else ""), row))
+    return found
+
+
+def unjudged(summary: Json) -> list[tuple[str, int]]:
+    """(reason, how many claims it kept from being judged), without what failures_of tells."""
+    failed = [mapping(row) for row in sequence(summary.get("failed"))]
+    reasons: dict[str, int] = {}
+    for kind in KINDS:
+        for pitfall, claim in claims(summary, kind):
+            if claim.get("held") is None and not any(_explains(row, pitfall, claim)
+                                                     for row in failed):
+                reason = str(claim.get("reason") or "no reason was recorded")
+                reasons[reason] = reasons.get(reason, 0) + 1
+    return list(reasons.items())
+
+
+def _explains(failure: Json, pitfall: Json, claim: Json) -> bool:
+    """True if this failure is why a claim is not judged: its reason ends with the message."""
+    cell = str(claim.get("cell")) + (f"+{claim['tool']}" if claim.get("tool") else "")
+    return (claim.get("held") is None
+            and failure.get("pitfall") == pitfall.get("id")
+            and failure.get("variant") in str(claim.get("variant")).split("/")
+            and cell in sequence(failure.get("cells"))
+            and str(claim.get("reason")).endswith(str(failure.get("message"))))
+
+
 def title_of(metric: str) -> str:
     """What a metric is called: the declared title, or the name with its unit spelled out."""
     if metric in METRICS or metric.startswith("perf_"):
@@ -230,6 +280,23 @@ def text(metric: str, value: float | None) -> str:
     if value is None:
         return NOT_MEASURED
     return show(value, describe(metric).unit)
+
+
+def figure_text(metric: str, value: float | None) -> str:
+    """The same, but every digit of an exact metric: 262,144 B."""
+    known = describe(metric)
+    if value is None or not known.exact:
+        return text(metric, value)
+    return exact(value) + (f" {known.unit}" if known.unit != "1" else "")
+
+
+def observed_text(law: Json) -> str:
+    """What a law observed. Fits and ratios are rounded where they hold."""
+    value = number(law.get("observed"))
+    if value is None:
+        return "held" if law.get("held") is True else "not judged"
+    fitted = law.get("kind") in ("ratio", "slope", "exponent")
+    return count_text(value) if fitted and law.get("held") is True else exact(value)
 
 
 def ratio_text(value: float | None, times: str = "×") -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness import bench, catalog, matrix, measure, probes, store
+from harness import bench, catalog, matrix, measure, outcomes, probes, store
 from harness.build import Builder, Failed, Program
 from harness.fault import FAILED, OK, BuildFault, Fault, UsageFault
 from harness.launch import Launcher
 from harness.measure import Bench
 from harness.metrics import describe, show
-from harness.plan import ProgramKey, Spec
+from harness.plan import Options, ProgramKey, Spec
 from harness.project import Project
 from harness.sheet import first_line
 
@@ -41,7 +42,7 @@ def look_up(project: Project, name: str, run: str | None) -> Stored:
     """Finds a sample by its name; UsageFault names some that are there."""
     path = store.find(project, run)
     lines = store.read(path)
-    options = bench.options_of(store.run_line(lines, path)["settings"])
+    options = bench.restored(Options, store.run_line(lines, path)["settings"])
     found = {line["sample"]: line for line in store.samples(lines)}
     if name not in found:
         near = [s for s in found if s.startswith(name)] or list(found)
@@ -108,14 +109,25 @@ def _under(project: Project, tool: str, path: Path, spec: Spec, args: list[str],
     environment = {"PATH": os.environ.get("PATH", ""), "TERM": os.environ.get("TERM", "dumb"),
                    "HOME": os.environ.get("HOME", "/"), "LC_ALL": "C",
                    **dict(cell.environment), "PAD": "x" * spec.env_pad_b}
-    subprocess.run(command, env=environment, cwd=Path.cwd())
-    if tool != "gdb":
-        made = "perf.data" if tool == "perf" else "callgrind.out"
-        keep = project.build / "repro" / path.name
-        keep.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, keep)
-        print(f"{made} is here; its program is {keep}")
+    made = {"perf": Path("perf.data"), "callgrind": Path("callgrind.out")}.get(tool)
+    before = _written_ns(made)
+    status = subprocess.run(command, env=environment, cwd=Path.cwd()).returncode
+    if made is None:
+        return OK if status == 0 else FAILED
+    if _written_ns(made) in (None, before):
+        print(f"{tool} ended with status {status} and recorded nothing: it says why above",
+              file=sys.stderr)
+        return FAILED
+    keep = project.build / "repro" / path.name
+    keep.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(path, keep)
+    print(f"{made} is here; its program is {keep}")
     return OK
+
+
+def _written_ns(path: Path | None) -> int | None:
+    """When the file was last written; None where there is no such file."""
+    return path.stat().st_mtime_ns if path is not None and path.exists() else None
 
 
 def _again(project: Project, builder: Builder, built: Program, spec: Spec,
@@ -127,7 +139,25 @@ def _again(project: Project, builder: Builder, built: Program, spec: Spec,
     events = probes.perf_events() if spec.role == "perf" else probes.Events((), {})
     new = measure.take(place, spec, path, count, events)
     print_comparison(line, new, console)
+    if spec.role == "detect":
+        return print_report(line, new, console)
     return FAILED if new["status"]["message"] and not line["status"]["message"] else OK
+
+
+def print_report(old: dict[str, Any], new: dict[str, Any], console: Console) -> int:
+    """What the sanitizer says now, and whether it said so before. FAILED: only one of the two
+    runs was reported."""
+    tool = str(old["cell"]).partition("+")[2]
+    was, now = (outcomes.findings(tool, s.get("report") or "", s["pitfall"]) for s in (old, new))
+    console.print((new.get("report") or "").rstrip() or "no report", highlight=False, markup=False,
+                  soft_wrap=True)
+    for side, found in (("stored", was), ("new", now)):
+        for one in found:
+            console.print(f"{side}: {tool} reports {one.headline} at {one.place}",
+                          highlight=False, markup=False, soft_wrap=True)
+        if not found:
+            console.print(f"{side}: {tool} reports nothing", highlight=False)
+    return FAILED if bool(was) != bool(now) else OK
 
 
 def print_comparison(old: dict[str, Any], new: dict[str, Any], console: Console) -> None:

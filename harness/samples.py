@@ -32,8 +32,8 @@ def cell_line(run: str, built: Program | Failed) -> dict[str, Any]:
         return line | {"status": "failed", "message": built.message, "linking": built.linking}
     return line | {
         "status": "ok", "text_b": built.sizes.text_b, "data_b": built.sizes.data_b,
-        "bss_b": built.sizes.bss_b, "text_sha": built.text_sha, "src_sha": built.src_sha,
-        "build_s": built.build_s,
+        "bss_b": built.sizes.bss_b, "text_sha": built.text_sha, "image_sha": built.image_sha,
+        "workload_sha": built.workload_sha, "src_sha": built.src_sha, "build_s": built.build_s,
     }
 
 
@@ -50,7 +50,7 @@ def cell_facts(run: str, cell: Cell) -> dict[str, Any]:
         "version": cell.version, "level": cell.level, "flags": [cell.level, *cell.extra],
         "sanitizer": cell.sanitizer, "pitfall": None, "variant": None, "status": "ok",
         "message": None, "linking": False, "text_b": None, "data_b": None, "bss_b": None,
-        "text_sha": None, "src_sha": None, "build_s": None,
+        "text_sha": None, "image_sha": None, "workload_sha": None, "src_sha": None, "build_s": None,
     }
 
 

@@ -19,12 +19,20 @@ class Sheet:
 
     def __init__(self, lines: Iterable[dict[str, Any]]) -> None:
         self.run: dict[str, Any] | None = None
+        # A merged file has several runs: a pitfall's figures are those of the first that has it,
+        # never a mixture. The others are kept apart: pitfall -> the lines of each run.
+        self.others: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        owner: dict[str, str] = {}
         self.cells: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.missing: dict[str, dict[str, Any]] = {}
         self.samples: dict[str, dict[str, Any]] = {}
         for line in lines:
             if line["kind"] == "run":
                 self.run = self.run or line
+                continue
+            pitfall = line["pitfall"]
+            if pitfall is not None and owner.setdefault(pitfall, line["run"]) != line["run"]:
+                self.others.setdefault(pitfall, {}).setdefault(line["run"], []).append(line)
             elif line["kind"] == "cell" and line["status"] == "missing":
                 self.missing[line["cell"]] = line
             elif line["kind"] == "cell":

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from harness import catalog, charts, report, store, table, target
+from harness import catalog, charts, report, store, table, target, trust
 from harness.fault import FAILED, LAW_FAILED, OK, UNCLEAR, UsageFault
 from harness.project import Project
 from harness.summary import summarise
@@ -47,7 +48,9 @@ def write_report(project: Project, summary: dict[str, Any], console: Console) ->
         if chart.skipped:
             console.print(f"no chart {chart.name}: {chart.skipped}", highlight=False, markup=False,
                           soft_wrap=True)
-    return report.write(summary, drawn, project.latest / "report.html")
+    facts = project.latest / "fidelity.json"
+    beside = json.loads(facts.read_text(encoding="utf-8")) if facts.exists() else None
+    return report.write(summary, drawn, project.latest / "report.html", beside)
 
 
 def print_table(summary: dict[str, Any], console: Console,
@@ -70,13 +73,13 @@ def print_laws(summary: dict[str, Any], console: Console, *, all_: bool = False)
 
 
 def verdict_code(summary: dict[str, Any]) -> int:
-    """The exit code that the judged laws call for."""
+    """The exit code that the judged laws and the control pair call for."""
     verdicts = {row["verdict"] for row in target.judged(summary)["rows"]}
     if not any(v["n"] for v in _variants(summary)):
         return FAILED
     if "broken" in verdicts:
         return LAW_FAILED
-    return UNCLEAR if "not judged" in verdicts else OK
+    return UNCLEAR if "not judged" in verdicts or trust.untrusted(summary) else OK
 
 
 def _variants(summary: dict[str, Any]) -> Sequence[dict[str, Any]]:

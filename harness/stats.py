@@ -131,21 +131,3 @@ def geometric_mean(values: Sequence[float]) -> float | None:
     if not values or any(v <= 0 for v in values):
         return None
     return math.exp(sum(math.log(v) for v in values) / len(values))
-
-
-def geometric_mean_interval(values: Sequence[float], confidence: float = CONFIDENCE,
-                            resamples: int = RESAMPLES) -> Estimate:
-    """The geometric mean with a bootstrap interval over its members."""
-    value = geometric_mean(values)
-    n = len(values)
-    if value is None:
-        return Estimate(None, None, None, n, "no values, or one that is not positive")
-    if n < 2:
-        return Estimate(value, None, None, n, "one program has no interval")
-    logs = np.log(np.asarray(values, dtype=float))
-    seed = int.from_bytes(hashlib.sha256(logs.tobytes()).digest()[:8], "little")
-    chosen = np.random.default_rng(seed).integers(0, n, size=(resamples, n))
-    means = np.exp(logs[chosen].mean(axis=1))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Estimate(value, float(low), float(high), n)

@@ -14,20 +14,44 @@ import shutil
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from harness.fault import Fault, UsageFault
 from harness.project import Project
+from harness.samples import VERSION
 
 RUN_FILE = "run.jsonl"
 SYNC_EVERY_S = 1.0
+_TEXT, _MAYBE = (str,), (str, type(None))
+# What judging needs of a line of each kind, and of which type.
+KEYS: dict[str, dict[str, tuple[type, ...]]] = {
+    "run": {"run": _TEXT, "target": _TEXT, "settings": (dict,), "machine": (dict,),
+            "tools": (dict,)},
+    "cell": {"run": _TEXT, "cell": _TEXT, "pitfall": _MAYBE, "variant": _MAYBE, "status": _TEXT,
+             "message": _MAYBE},
+    "sample": {"run": _TEXT, "sample": _TEXT, "pitfall": _TEXT, "variant": _TEXT, "cell": _TEXT,
+               "role": _TEXT, "round": (int,), "status": (dict,), "metrics": (dict,),
+               "reasons": (dict,), "wall_s": (int, float)},
+}
 
 
 def new_run_id(target: str, now: datetime, seed: int) -> str:
     """20260102-030405-bench-1a2b: sorts by time."""
     return f"{now:%Y%m%d-%H%M%S}-{target}-{seed & 0xFFFF:04x}"
+
+
+def new_run(project: Project, target: str, seed: int) -> Path:
+    """The file of a run that is about to begin, in a folder that is not there yet. Its run id is
+    the folder's name."""
+    run_id = new_run_id(target, datetime.now(), seed)
+    for name in chain([run_id], (f"{run_id}-{number}" for number in count(2))):
+        folder = project.results / name
+        if not folder.exists():
+            break
+    return folder / RUN_FILE
 
 
 class Store:
@@ -125,10 +149,26 @@ def read(path: Path) -> list[dict[str, Any]]:
                 continue
             raise Fault(f"{path}:{number}: not JSON: {error}. Delete this line to use the rest") \
                 from error
-        if not isinstance(line, dict) or line.get("kind") not in ("run", "cell", "sample"):
-            raise Fault(f"{path}:{number}: not a line of kind run, cell or sample")
+        problem = _problem(line)
+        if problem is not None:
+            raise Fault(f"{path}:{number}: {problem}")
         result.append(line)
     return result
+
+
+def _problem(line: Any) -> str | None:
+    """What keeps a line from being read; the schema says more, but takes longer to ask."""
+    if not isinstance(line, dict) or line.get("kind") not in KEYS:
+        return "not a line of kind run, cell or sample"
+    version = line.get("v")
+    if isinstance(version, int) and version > VERSION:
+        return (f"version {version}: written by a newer pitmark; this one reads up to {VERSION}."
+                " Update, or measure again")
+    for key, kind in KEYS[line["kind"]].items():
+        if not isinstance(line.get(key, ()), kind):
+            return (f"'{key}' is {'missing' if key not in line else 'of the wrong type'}: was the"
+                    " file edited? Delete this line to use the rest")
+    return None
 
 
 def runs(project: Project) -> list[Path]:

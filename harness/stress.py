@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import ctests
+from harness.progress import say_plain
 from harness.project import Project
 
 PROGRAM = "stress.c"
@@ -201,8 +202,7 @@ class Session:
 
     def say(self, *lines: str) -> None:
         """Plain lines, as long as they are."""
-        for line in lines:
-            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say_plain(self.console, *lines)
 
     def show(self) -> None:
         """The table of all configurations."""

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harness import laws, outcomes, stats
-from harness.catalog import Pitfall
+from harness import laws, outcomes, stats, trust
+from harness.catalog import Pitfall, cell_matches
 from harness.metrics import METRICS
 from harness.sheet import BUILD_METRICS, OTHER_ROLES, Sheet, first_line
 
 VERSION = 1
 FLAG_COLUMNS = {"peak_rss_b": "peak_rss_b", "startup_s": "startup_s", "speed": "ops_per_s"}
+BUSY_CPUS = 0.3  # of other programs, before a run: more is worth a note
 PAUSES_KEPT = 5000  # per program; a summary stays readable
 
 
@@ -29,6 +30,7 @@ def summarise(lines: Iterable[dict[str, Any]], catalog: Sequence[Pitfall]) -> di
     judged = laws.judge(sheet, chosen, cells)
     outcome_rows = outcomes.judge_outcomes(sheet, chosen, cells)
     detector_rows = outcomes.judge_detectors(sheet, chosen, cells)
+    controls = [*trust.controls(sheet, chosen, cells), *_other_controls(sheet, chosen, cells)]
     return {
         "v": VERSION,
         "run": sheet.run,
@@ -46,9 +48,17 @@ def summarise(lines: Iterable[dict[str, Any]], catalog: Sequence[Pitfall]) -> di
         "flags": [_flags(sheet, chosen, cells, cell) for cell in cells],
         "left_out": [{"cell": line["cell"], "reason": line["message"]}
                      for line in sheet.missing.values()],
+        "controls": trust.as_rows(controls),
         "failed": failed(sheet, chosen, cells),
-        "events": events(sheet, chosen, known),
+        "events": [*trust.sentences(controls), *events(sheet, chosen, known)],
     }
+
+
+def _other_controls(sheet: Sheet, chosen: Sequence[Pitfall],
+                    cells: Sequence[str]) -> list[trust.Control]:
+    """In a merged file each run has a control pair of its own."""
+    return [control for runs in sheet.others.values() for lines in runs.values()
+            for control in trust.controls(Sheet(lines), chosen, cells) if control.n]
 
 
 def _without_pitfall(judgement: Any) -> dict[str, Any]:
@@ -220,34 +230,45 @@ def events(sheet: Sheet, catalog: Sequence[Pitfall], known: set[str]) -> list[st
     result: list[str] = []
     settings = (sheet.run or {}).get("settings", {})
     if settings.get("quick"):
-        result.append("a quick run: 6 short rounds give ratios, not verdicts")
+        result.append(f"a quick run: {settings.get('rounds')} short rounds give ratios, not"
+                      " verdicts")
     machine = (sheet.run or {}).get("machine", {})
-    load, cpus = machine.get("load"), machine.get("cpus")
-    if isinstance(load, int | float) and isinstance(cpus, int) and load > cpus / 2:
-        result.append(f"the load was {load} on {cpus} processors when the run began:"
-                      " times may be noisy")
-    for line in sheet.missing.values():
-        result.append(f"{line['cell']} is left out: {line['message']}")
+    busy, cpus = machine.get("busy_cpus"), machine.get("cpus")
+    if isinstance(busy, int | float) and busy >= BUSY_CPUS:
+        result.append(f"other programs kept {busy:.1f} of {cpus} processors busy when the run"
+                      " began: times may be noisy")
     for pitfall_id in sorted(known - {p.id for p in catalog}):
         result.append(f"{pitfall_id} was measured, but its folder is gone: it is not judged")
     return result
 
 
-def failed(sheet: Sheet, catalog: Sequence[Pitfall], cells: Sequence[str]) -> list[str]:
-    """What did not build or run and was not declared to do so, in words."""
-    result: list[str] = []
+def failed(sheet: Sheet, catalog: Sequence[Pitfall],
+           cells: Sequence[str]) -> list[dict[str, Any]]:
+    """What did not build (no samples) or run and was not declared to do so: each program and
+    message once, with all the cells and how many samples failed in each role."""
+    result: dict[tuple[str, str, str, bool], dict[str, Any]] = {}
     declared = {(p.id, o.variant, cell) for p in catalog for o in p.outcomes
-                if o.expect in ("link-fail", "crash") for cell in cells}
+                if o.expect in ("link-fail", "crash") for cell in cells
+                if cell_matches(cell, o.cells)}
+
+    def note(pitfall: str, variant: str, cell: str, message: str, role: str | None,
+             count: int) -> None:
+        row = result.setdefault((pitfall, variant, message, role is None), {
+            "pitfall": pitfall, "variant": variant, "cells": [], "samples": {},
+            "message": message})
+        if cell not in row["cells"]:
+            row["cells"].append(cell)
+        if role is not None:
+            row["samples"][role] = row["samples"].get(role, 0) + count
+
     for (pitfall, variant, cell), line in sheet.cells.items():
         if line["status"] == "failed" and (pitfall, variant, cell) not in declared:
-            result.append(f"{pitfall}.{variant} does not build in {cell}:"
-                          f" {first_line(line['message'])}")
+            note(pitfall, variant, cell, first_line(line["message"]), None, 0)
     samples: dict[tuple[str, str, str, str], list[str]] = {}
     for sample in sheet.samples.values():
         key = (sample["pitfall"], sample["variant"], sample["cell"])
         if sample["status"]["message"] and sample["role"] != "detect" and key not in declared:
             samples.setdefault((*key, sample["role"]), []).append(sample["status"]["message"])
     for (pitfall, variant, cell, role), messages in samples.items():
-        result.append(f"{pitfall}.{variant} in {cell}: {len(messages)} {role} sample(s) failed:"
-                      f" {first_line(messages[0])}")
-    return result
+        note(pitfall, variant, cell, first_line(messages[0]), role, len(messages))
+    return list(result.values())

@@ -6,7 +6,8 @@ arrows and signs become ASCII. What failed or was left out follows in words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich import box
@@ -14,23 +15,27 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.metrics import exact
 from harness.report_view import (
     Comparison,
     Json,
     cells_of,
     claims,
     comparisons,
-    count_text,
+    failures_of,
     laws_of,
+    left_out_of,
     mapping,
     metric_of,
+    notes_of,
+    observed_text,
     pitfalls_of,
     ratio_of,
     ratio_text,
     sequence,
     tally,
+    unjudged,
     variant_of,
-    warnings_of,
 )
 
 WIDTH = 100
@@ -42,14 +47,42 @@ Places = Sequence[tuple[str, object]]
 
 def show(summary: Mapping[str, Any], console: Console, places: Places = ()) -> None:
     """Prints the table, then failures and left-out cells in words, then where everything lies."""
+    with wide(console):
+        _Closing(console).show(summary, places)
+
+
+@contextmanager
+def wide(console: Console, least: int = WIDTH) -> Iterator[None]:
+    """A pipe has no width of its own: what is printed there may be so wide."""
     width = console.width
     if not console.is_terminal:
-        console.width = max(width, WIDTH)  # a pipe has no width of its own
+        console.width = max(width, least)
     try:
-        _Closing(console).show(summary, places)
+        yield
     finally:
         if not console.is_terminal:
             console.width = width
+
+
+def speaker(console: Console) -> tuple[Callable[..., None], Mapping[int, str]]:
+    """say(text, style) for lines that are not cut, and how signs are put where the terminal is not
+    UTF-8 (empty: as they are)."""
+    signs = {} if (console.encoding or "").lower().startswith("utf") else PLAIN
+
+    def say(text: str, style: str = "") -> None:
+        console.print(Text(text.translate(signs), style=style), soft_wrap=True)
+
+    return say, signs
+
+
+def say_places(say: Callable[..., None], places: Places) -> None:
+    """Where everything lies, a line each; nothing for none."""
+    if not places:
+        return
+    widest = max(len(what) for what, _ in places)
+    say("")
+    for what, where in places:
+        say(f"{what:<{widest}}  {where}")
 
 
 class _Closing:
@@ -72,15 +105,15 @@ class _Closing:
         else:
             self._say("Nothing was measured.", "bold")
         self._claims(summary)
-        for left in sequence(summary.get("left_out")):
-            self._say(f"left out: {left.get('cell')}: {left.get('reason')}", "yellow")
-        for event in warnings_of(summary):
-            self._say(f"note: {event}", "yellow")
-        if places:
-            wide = max(len(what) for what, _ in places)
-            self._say("")
-            for what, where in places:
-                self._say(f"{what:<{wide}}  {where}")
+        for words, row in failures_of(summary):
+            self._say(f"failed: {words}: {row.get('message')}", "red")
+        for reason, count in unjudged(summary):
+            self._say(f"not judged ({count}): {reason}", "yellow")
+        for cells, reason in left_out_of(summary):
+            self._say(f"left out: {cells}: {reason}", "yellow")
+        for note in notes_of(summary):
+            self._say(f"note: {note}", "yellow")
+        say_places(self._say, places)
 
     def _fitting(self, pitfalls: Sequence[Json]) -> Table:
         """On a narrow terminal it is the names that are cut, never a figure."""
@@ -131,7 +164,7 @@ class _Closing:
         ratios = [ratio_of(pitfall, cell, one, m).value for m in ("ns_per_op", "peak_rss_b")]
         return [
             *(self._text(ratio_text(ratio)) for ratio in ratios),
-            self._text(" → ".join("–" if a is None else f"{a:,.5g}" for a in allocs)),
+            self._text(" → ".join("–" if a is None else exact(a) for a in allocs)),
         ]
 
     @staticmethod
@@ -147,7 +180,7 @@ class _Closing:
         return Text(f"{held}/{len(laws)}", style=style)
 
     def _claims(self, summary: Json) -> None:
-        """One line of counts, then each failed or undecided claim in words."""
+        """One line of counts, then each failed claim in words."""
         counts = []
         for kind, word in (
             ("laws", "laws held"),
@@ -160,6 +193,10 @@ class _Closing:
                 rest = f", {failed} failed" if failed else ""
                 rest += f", {unknown} not judged" if unknown else ""
                 counts.append(f"{word}: {held} of {len(found)}{rest}")
+        controls = {one.get("verdict") for one in sequence(summary.get("controls"))}
+        if controls:
+            worst = next(v for v in ("different", "unclear", "same") if v in controls)
+            counts.append(f"control pair: {worst}")
         if counts:
             self._say("; ".join(counts))
         for pitfall, claim in claims(summary, "laws"):
@@ -171,18 +208,6 @@ class _Closing:
         for pitfall, claim in claims(summary, "detectors"):
             if claim.get("held") is False:
                 self._say(f"failed: {detector_in_words(pitfall, claim)}", "red")
-        self._unjudged(summary)
-
-    def _unjudged(self, summary: Json) -> None:
-        """Reasons why claims were not judged, each once, with how many it concerns."""
-        reasons: dict[str, int] = {}
-        for kind in ("laws", "outcomes", "detectors"):
-            for _, claim in claims(summary, kind):
-                if claim.get("held") is None:
-                    reason = str(claim.get("reason") or "no reason was recorded")
-                    reasons[reason] = reasons.get(reason, 0) + 1
-        for reason, count in reasons.items():
-            self._say(f"not judged ({count}): {reason}", "yellow")
 
     def _say(self, line: str, style: str = "") -> None:
         words = Text(line.translate(self._signs()), style=style)
@@ -196,15 +221,10 @@ class _Closing:
 
 
 def law_in_words(pitfall: Json, law: Json) -> str:
-    """growth on gcc-O2: 19 allocations (bad): observed 21, wanted = 19."""
-    observed = law.get("observed")
-    value = "nothing" if observed is None else count_text(observed)
-    reason = f"; {law.get('reason')}" if law.get("reason") else ""
+    """growth on gcc-O2: 19 allocations (bad): allocs_per_op is 21, wanted = 19."""
+    said = law.get("reason") or f"observed {observed_text(law)}, wanted {law.get('bound')}"
     variant = f" ({law.get('variant')})" if law.get("variant") else ""
-    return (
-        f"{pitfall.get('id')} on {law.get('cell')}: {law.get('title')}{variant}: "
-        f"observed {value}, wanted {law.get('bound')}{reason}"
-    )
+    return f"{pitfall.get('id')} on {law.get('cell')}: {law.get('title')}{variant}: {said}"
 
 
 def outcome_in_words(pitfall: Json, outcome: Json) -> str:

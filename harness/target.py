@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.fault import Fault
 from harness.metrics import describe
 
 SCHEMA = Path(__file__).parent / "schema" / "target.schema.json"
@@ -29,6 +30,20 @@ def row(id_: str, metric: str, **values: Any) -> dict[str, Any]:
             **{key: values.get(key) for key in keys}}
 
 
+def read(folder: Path, target: str) -> dict[str, Any]:
+    """A stored one. Fault if it is not there or not whole."""
+    path = folder / f"{target}.json"
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(result.get("rows"), list):
+            raise ValueError("it has no rows")
+        return result
+    except FileNotFoundError as error:
+        raise Fault(f"{path}: is not there; make {target} writes it") from error
+    except (OSError, ValueError, AttributeError) as error:
+        raise Fault(f"{path}: {error}; make {target} writes it anew") from error
+
+
 def document(target: str, run: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The whole file; run is the line of that kind, or what a summary keeps of it."""
     return {"v": 1, "target": target, "git": run.get("git"), "machine": run.get("machine") or {},
@@ -43,6 +58,12 @@ def bench(summary: Mapping[str, Any]) -> dict[str, Any]:
             for pair in pitfall["pairs"]:
                 for fix in pair["fixes"] if pair["bad"] else ():
                     rows += _pair_rows(pitfall["id"], cell, pair["pair"], pair["bad"], fix, found)
+    rows += [
+        row(f"{one['pitfall']}/all cells", one["metric"], ratio=one["ratio"], low=one["low"],
+            high=one["high"], n=one["n"], goal=f"within {100 * one['margin']:.3g} % of 1",
+            met=one["verdict"] == "same", verdict=one["verdict"], reason=one["reason"])
+        for one in summary["controls"]
+    ]
     rows += [
         row(f"{left['cell']}", "ns_per_op", met=False, reason=left["reason"])
         for left in summary["left_out"]

@@ -76,7 +76,10 @@ write_counters(struct record *record, const struct timed *timed)
     write_bytes(record, "rss_before_b", timed->rss_before_b);
     write_bytes(record, "peak_rss_b", timed->peak_rss_b);
     record_bool(record, "peak_rss_reset", timed->peak_was_reset);
-    record_null(record, "peak_live_b", "live bytes are known only at a collection");
+    if (b->num_gc > a->num_gc)
+        record_uint(record, "peak_live_b", b->most_marked_b);
+    else
+        record_null(record, "peak_live_b", "no collection in the timed region");
 }
 
 static void

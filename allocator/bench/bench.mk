@@ -7,6 +7,7 @@
 # static.
 GO ?= go
 BENCH_WORKS := binary-trees gcbench churn alloc lifetimes marking live-heap
+BENCH_OWN_WORKS := types # for spanheap and Go alone
 BENCH_MALLOC_WORKS := $(filter-out marking live-heap,$(BENCH_WORKS))
 BENCH_MALLOCS := glibc jemalloc tcmalloc mimalloc
 BENCH_PEERS := spanheap boehm boehm-parallel $(BENCH_MALLOCS) go
@@ -38,15 +39,19 @@ bench-$(1): $(addprefix $(BENCH)/$(1)/,$(3))
 $(addprefix $(BENCH)/$(1)/,$(3)): $(BENCH)/$(1)/%: $(BENCH)/objects/$(2)/%.o \
 		$(BENCH)/objects/$(2)/work.o $(filter $(BUILD)/%,$(BENCH_LIBS_$(1)))
 	@mkdir -p $$(@D)
-	@$$(CC) -O2 -o $$@ $$(filter %.o,$$^) $$(BENCH_LIBS_$(1)) -pthread -ldl
+	@$$(CC) -O2 -o $$@ $$(filter %.o,$$^) $$(BENCH_LIBS_$(1)) -pthread -ldl $$(BENCH_STATIC)
 endef
-$(foreach peer,spanheap boehm boehm-parallel,\
-	$(eval $(call bench_peer,$(peer),$(peer),$(BENCH_WORKS))))
+$(eval $(call bench_peer,spanheap,spanheap,$(BENCH_WORKS) $(BENCH_OWN_WORKS)))
+$(foreach peer,boehm boehm-parallel,$(eval $(call bench_peer,$(peer),$(peer),$(BENCH_WORKS))))
 $(foreach peer,$(BENCH_MALLOCS),$(eval $(call bench_peer,$(peer),malloc,$(BENCH_MALLOC_WORKS))))
+
+# As Go's programs are: else 0.9 MB of a process of 2 would be pages of the shared C library.
+$(addprefix $(BENCH)/spanheap/,$(BENCH_OWN_WORKS)): BENCH_STATIC := -static
 
 .SECONDEXPANSION:
 BENCH_OBJECTS := $(foreach kind,spanheap boehm boehm-parallel malloc,\
-	$(addprefix $(BENCH)/objects/$(kind)/,$(addsuffix .o,$(BENCH_WORKS) work)))
+	$(addprefix $(BENCH)/objects/$(kind)/,$(addsuffix .o,$(BENCH_WORKS) work))) \
+	$(addprefix $(BENCH)/objects/spanheap/,$(addsuffix .o,$(BENCH_OWN_WORKS)))
 $(BENCH_OBJECTS): $(BENCH)/objects/%.o: bench/$$(subst -,_,$$(notdir $$*)).c bench/bench.mk
 	@mkdir -p $(@D)
 	@$(CC) $(BENCH_CFLAGS) $(BENCH_DEFS_$(patsubst %/,%,$(dir $*))) -c -o $@ $<
@@ -57,6 +62,6 @@ $(BENCH)/go/peer: $(wildcard bench/go/*.go) bench/go/go.mod
 	@mkdir -p $(@D)
 	@cd bench/go && GOCACHE=$(abspath $(BENCH))/go-cache GOFLAGS=-buildvcs=false CGO_ENABLED=0 \
 		$(GO) build -trimpath -o $(abspath $@) .
-	@for work in $(BENCH_WORKS); do ln -sf peer $(BENCH)/go/$$work; done
+	@for work in $(BENCH_WORKS) $(BENCH_OWN_WORKS); do ln -sf peer $(BENCH)/go/$$work; done
 
 -include $(BENCH_OBJECTS:.o=.d)

@@ -6,7 +6,7 @@
 
 #define GC_PEER "spanheap"
 #define GC_COLLECTS 1
-#define GC_TYPE(name, type, mask) static const struct sh_type name = SH_TYPE(type, mask)
+#define GC_TYPE(name, type, mask) static const struct sh_type name = SH_PLAIN_TYPE(type, mask)
 #define GC_POINTER(type, field) SH_POINTER_AT(type, field)
 
 typedef struct sh_type gc_type;
@@ -42,7 +42,7 @@ static inline void *
 gc_new_pointers(size_t n)
 {
     static const uint64_t mask[] = {1};
-    static const struct sh_type pointer = {"pointer", sizeof(void *), mask};
+    static const struct sh_type pointer = {"pointer", sizeof(void *), mask, 0};
 
     return sh_alloc_array(&pointer, n);
 }

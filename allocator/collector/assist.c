@@ -2,6 +2,7 @@
 
 #include "collector/cycle.h"
 #include "collector/pacing.h"
+#include "collector/saturate.h"
 #include "collector/world.h"
 #include "observe/events.h"
 
@@ -89,5 +90,5 @@ assist_pay(struct cache *c)
         pacing_revise();
     }
     if (cycle_is_marking())
-        c->unpaid_b -= (int64_t)((double)a.done_b / ratio);
+        c->unpaid_b -= saturate_to_int64((double)a.done_b / ratio); /* without a goal, endless */
 }

@@ -158,6 +158,26 @@ copy_words(slot_word *to, const slot_word *from, size_t words, bool upwards)
     }
 }
 
+/* Nobody can follow such a word; but the second opinion (reach.c) reads a parked stack in the stop,
+   and the markers read it later. No instrumentation: it reads what lies beside the variable. */
+static __attribute__((no_sanitize_address, no_sanitize_thread)) void
+record_words(struct thread *t, uintptr_t start, uintptr_t end)
+{
+    for (uintptr_t at = start & ~(WORD_B - 1); at < end; at += WORD_B)
+        barrier_record(t, *(const volatile uintptr_t *)at);
+}
+
+void
+barrier_copy_over(void *to, const void *from, size_t size)
+{
+    struct cache *c = cache_of_caller();
+    cache_enter(c);
+    if (unlikely(barrier_now() == BARRIER_DELETION))
+        record_words((struct thread *)c, (uintptr_t)to, (uintptr_t)to + size);
+    memcpy(to, from, size);
+    cache_leave(c);
+}
+
 /* The bytes after the last whole word hold no pointer. They are copied first where the ranges
    overlap upwards, so that nothing is read after it was written. */
 void *

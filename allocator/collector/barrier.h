@@ -32,6 +32,9 @@ extern _Atomic uint32_t barrier_enabled;
 void barrier_store_slow(void *slot, const void *value);
 /** Tells the markers of an object that the thread has come by. Stops are held off. */
 void barrier_record(struct thread *t, uintptr_t address);
+/** memcpy over words that are not to be followed, on a stack that may be parked: a word that was
+ * there before may have looked like a pointer when the roots were read, so it is recorded. */
+void barrier_copy_over(void *to, const void *from, size_t size);
 /** Hands what a thread has recorded to the markers. By the thread, or in a stop. */
 void barrier_flush(struct thread *t);
 /** Forgets what it has recorded: the collection is given up. */

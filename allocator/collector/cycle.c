@@ -4,6 +4,7 @@
 #include "collector/background.h"
 #include "collector/fault.h"
 #include "collector/pacing.h"
+#include "collector/parked.h"
 #include "collector/reach.h"
 #include "collector/segments.h"
 #include "collector/stress.h"
@@ -11,26 +12,24 @@
 #include "collector/verify.h"
 #include "heap/central.h"
 #include "heap/os.h"
-#include "heap/scavenger.h"
 #include "observe/events.h"
 #include "observe/observe.h"
 
 #include <time.h>
 
-/* The stop that ends marking may do a little of it, so that a handful of recorded values does not
-   make another round. More with each round, so that there is an end. */
-#define END_WORK_B ((uint64_t)64 << 10)
+/* The stop that ends marking may do a little of it (some 40 objects: a few microseconds), so that a
+   handful of recorded values does not make another round. More with each round, so that there is an
+   end. */
+#define END_WORK_B ((uint64_t)4 << 10)
+
+/* Until a thread that wants to begin a collection sleeps: some fifty microseconds. */
+#define BEGIN_SPINS 2000
 
 /* A heap that is full and can be scanned so soon is marked in the stop that begins the collection:
    it takes less than a second stop would. */
 #define STOP_WORK_B ((uint64_t)16 << 10)
 
-/* Scanned by the thread that begins a collection because the heap is full. */
-#define FIRST_PIECE_B ((uint64_t)64 << 10)
-
 struct cycle cycle SH_STATE = {.barrier = BARRIER_DELETION};
-
-static _Atomic(sh_oom_hook) oom_hook SH_STATE;
 
 void
 cycle_on_start(void (*function)(void))
@@ -114,7 +113,7 @@ static uint64_t
 expected_work_b(void)
 {
     return atomic_load(&cycle.cycles) == 0 ? atomic_load(&heap_size.scannable_b)
-                                           : markers_figures().scanned_b;
+                                           : markers_figures().scanned_b + parked_scanned_b();
 }
 
 /* Sets up marking: afterwards it needs nothing but markers. The world is stopped. */
@@ -164,8 +163,8 @@ static void
 charge_cpu(const struct marker_figures *f)
 {
     struct cycle_record *r = &cycle.now;
-    unsigned processors = os_processors();
-    uint64_t share_ns = r->mark_ns * processors / 4, background_ns = f->cpu_ns[MARKER_BACKGROUND];
+    uint64_t share_ns = r->mark_ns * world.processors / 4;
+    uint64_t background_ns = f->cpu_ns[MARKER_BACKGROUND];
     r->assist_cpu_ns = f->cpu_ns[MARKER_ASSIST];
     r->background_cpu_ns = f->cpu_ns[MARKER_FORCED] + background_ns;
     if (cycle.mode == MODE_CONCURRENT && background_ns > share_ns) {
@@ -173,7 +172,7 @@ charge_cpu(const struct marker_figures *f)
         r->background_cpu_ns -= r->idle_cpu_ns;
     }
     cycle.cpu_ns += r->assist_cpu_ns + r->background_cpu_ns + r->idle_cpu_ns +
-                    (r->stop_ns + r->end_stop_ns) * processors;
+                    (r->stop_ns + r->end_stop_ns) * world.processors;
 }
 
 /* From here on everything unmarked is free; sweeping finds it. */
@@ -197,6 +196,7 @@ end_marking(void)
     atomic_fetch_add(&heap_sweepgen, 2);
     sweep_begin(atomic_load(&heap_size.live_b) - r->marked_b);
     cycle.marked_b = r->marked_b;
+    cycle.most_marked_b = r->marked_b > cycle.most_marked_b ? r->marked_b : cycle.most_marked_b;
     atomic_store(&heap_size.live_b, r->marked_b);
     pacing_end(&f, r->mark_ns);
     cycle.forced += r->pause.trigger == SH_TRIGGER_FORCED;
@@ -353,9 +353,10 @@ stop_to_begin(void *arg)
 {
     struct request *q = arg;
     struct sh_pause *pause = &q->pause;
-    *pause = (struct sh_pause){.trigger = (uint16_t)q->trigger,
-                               .cycle = atomic_load(&cycle.cycles) + 1,
-                               .start_ns = os_now_ns()};
+    *pause =
+        (struct sh_pause){.trigger = (uint16_t)q->trigger, .cycle = atomic_load(&cycle.cycles) + 1};
+    roots_fetch();
+    pause->start_ns = os_now_ns();
     world_stop();
     pause->signal_ns = os_now_ns() - pause->start_ns;
     begin_marking(pause);
@@ -397,9 +398,12 @@ static void
 begin(void *arg)
 {
     struct request *q = arg;
-    lock_take(&world.cycle_lock);
+    /* Who holds the lock collects, or has just done so, and is soon done with it. This thread is
+       safe meanwhile, so that it can be stopped without a word. */
+    lock_take_spinning(&world.cycle_lock, BEGIN_SPINS);
     bool run = !cycle_is_marking() && still_needed(q);
     if (run) {
+        world.processors = os_processors(); /* a system call: not in the stop */
         background_start();
         sweep_finish(cache_self);
         segments_with_loader_locked(stop_to_begin, q);
@@ -480,82 +484,6 @@ cycle_abandon(void)
     pacing_abandon();
 }
 
-/* ---- What the heap asks for ---- */
-
-static void
-pay_by_sweeping(struct cache *c)
-{
-    uint64_t npages = pacing_sweep_debt(PAGE_B);
-    if (npages > 0)
-        sweep_pay(c, npages);
-}
-
-bool
-cycle_is_due(void)
-{
-    if (cycle.period_ns == 0 || atomic_load(&cycle.goal_b) == UINT64_MAX)
-        return false;
-    return os_now_ns() - atomic_load(&cycle.last_end_ns) >= cycle.period_ns;
-}
-
-/* A small heap is marked before the workers have woken: then what is allocated meanwhile would only
-   be born black for nothing. */
-static void
-mark_first_piece(void *arg)
-{
-    (void)arg;
-    assist_add_credit(markers_work(MARKER_ASSIST, FIRST_PIECE_B));
-    if (cycle_is_marking() && markers_idle())
-        cycle_try_end();
-}
-
-static void
-begin_by_heap(void)
-{
-    cycle_begin(SH_TRIGGER_HEAP);
-    if (cycle_is_marking())
-        world_safe_call(mark_first_piece, NULL);
-}
-
-void
-hook_allocation_point(struct cache *c, size_t size)
-{
-    if (unlikely(cycle_is_marking()))
-        assist_pay(c);
-    else if (unlikely(atomic_load(&heap_size.live_b) + size >= atomic_load(&cycle.trigger_b)))
-        begin_by_heap();
-    else if (unlikely(cycle_is_due()))
-        cycle_begin(SH_TRIGGER_TIME);
-    else if (unlikely(sweep_is_pending()))
-        pay_by_sweeping(c);
-}
-
-void
-hook_pages_taken(struct cache *c)
-{
-    uint64_t over_b;
-    while (unlikely((over_b = pacing_over_limit()) > 0)) {
-        uint64_t start_ns = os_now_ns(), started = events_begin();
-        size_t released_b = scavenger_release_inside(c, over_b);
-        events_end(EVENT_SCAVENGE, started, released_b, 0);
-        pacing_add_release(os_now_ns() - start_ns);
-        if (!atomic_load(&c->stop_pending))
-            break;
-        hook_stop_here(c);
-    }
-}
-
-bool
-hook_out_of_memory(size_t size, unsigned attempt)
-{
-    if (attempt == 0 && size <= pageheap.reserved_b) {
-        cycle_run(SH_TRIGGER_MEMORY);
-        return true;
-    }
-    sh_oom_hook hook = atomic_load(&oom_hook);
-    return hook != NULL && hook(size);
-}
-
 /* ---- Public ---- */
 
 void
@@ -586,10 +514,4 @@ sh_set_memory_limit(uint64_t limit_b)
     lock_drop(&world.cycle_lock);
     background_wake();
     return old;
-}
-
-sh_oom_hook
-sh_set_oom_hook(sh_oom_hook hook)
-{
-    return atomic_exchange(&oom_hook, hook);
 }

@@ -44,9 +44,10 @@ struct cycle {
     bool trace, verify;
     uint64_t period_ns; /* a collection at least so often; 0: no such rule */
     _Atomic uint64_t last_end_ns;
-    uint64_t start_ns; /* of the library */
-    uint64_t marked_b;
-    struct root_bytes roots;
+    uint64_t start_ns;                /* of the library */
+    uint64_t marked_b, most_marked_b; /* by the last one, and by the one that found most */
+    struct root_bytes roots;          /* as read last */
+    uint64_t stacks_b;       /* scanned of all stacks by the last one, those of parked tasks too */
     _Atomic uint32_t cycles; /* finished */
     uint32_t forced;
     uint64_t cpu_ns;           /* spent by the collector, all processors */

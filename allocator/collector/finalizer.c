@@ -9,6 +9,7 @@
 #include "heap/meta.h"
 #include "heap/os.h"
 #include "heap/pageheap.h"
+#include "observe/observe.h"
 
 /* The program's handle to a weak reference: an object without pointers, whose one word is hidden
    from nobody, since nobody scans it. */
@@ -16,22 +17,26 @@ struct sh_weak {
     _Atomic uintptr_t object; /* 0: it is gone */
 };
 
-enum special_kind { SPECIAL_WEAK, SPECIAL_FINALIZER };
+/* In the order in which a sweep asks for them. */
+enum special_kind { SPECIAL_WEAK, SPECIAL_FINALIZER, SPECIAL_SAMPLE };
 
 struct special {
     struct special *next;      /* of its span, or of the queue */
-    struct special **all_prev; /* in the list of all */
+    struct special **all_prev; /* in the list of all that hold something; NULL: not there */
     struct special *all_next;
     uintptr_t object;
     enum special_kind kind;
-    struct sh_weak *weak;
-    sh_finalizer function;
-    void *arg;
+    union {
+        struct sh_weak *weak;
+        sh_finalizer function;
+        struct profile_bucket *bucket; /* not in the heap */
+    } is;
+    void *arg; /* of the finalizer */
 };
 
 static struct {
     struct lock lock;
-    struct special *all;                /* the spans' */
+    struct special *all;                /* the spans' but for the samples */
     struct special *queue, **queue_end; /* finalizers that are to run */
     _Atomic uint32_t bell;              /* changes when the queue grows */
     bool has_thread;
@@ -54,6 +59,8 @@ add(struct span *s, struct special *p)
     atomic_store(&s->has_specials, 1);
     p->next = s->specials;
     s->specials = p;
+    if (p->kind == SPECIAL_SAMPLE)
+        return;
     p->all_next = specials.all;
     p->all_prev = &specials.all;
     if (p->all_next != NULL)
@@ -66,10 +73,20 @@ take(struct special **at)
 {
     struct special *p = *at;
     *at = p->next;
+    if (p->all_prev == NULL)
+        return p;
     *p->all_prev = p->all_next;
     if (p->all_next != NULL)
         p->all_next->all_prev = p->all_prev;
     return p;
+}
+
+/* Whether the next sweep, or sh_free, has to look here. */
+static void
+note_if_empty(struct span *s)
+{
+    if (s->specials == NULL)
+        atomic_store(&s->has_specials, 0);
 }
 
 static void
@@ -92,10 +109,12 @@ finalizer_read_roots(void)
     struct workbuf *words = NULL, *scans = NULL;
     size_t n = 0;
     for (const struct special *p = specials.all; p != NULL; p = p->all_next, n++) {
-        workbuf_append(&words, WORK_WORDS, (uintptr_t)p->arg);
-        workbuf_append(&words, WORK_WORDS, (uintptr_t)p->weak);
-        if (p->kind == SPECIAL_FINALIZER)
+        if (p->kind == SPECIAL_WEAK) {
+            workbuf_append(&words, WORK_WORDS, (uintptr_t)p->is.weak);
+        } else {
+            workbuf_append(&words, WORK_WORDS, (uintptr_t)p->arg);
             workbuf_append(&scans, WORK_SCAN, p->object);
+        }
     }
     for (const struct special *p = specials.queue; p != NULL; p = p->next, n++) {
         workbuf_append(&words, WORK_WORDS, p->object);
@@ -114,6 +133,25 @@ revive(struct span *s, uint32_t index)
         atomic_fetch_add(&heap_size.live_b, s->elem_b);
 }
 
+/* The note of a dead object, off its list, does what it is there for. */
+static void
+fire(struct span *s, uint32_t index, struct special *p)
+{
+    switch (p->kind) {
+    case SPECIAL_WEAK:
+        atomic_store(&p->is.weak->object, 0);
+        break;
+    case SPECIAL_FINALIZER:
+        revive(s, index);
+        enqueue(p);
+        return;
+    case SPECIAL_SAMPLE:
+        observe_sample_swept(p->is.bucket);
+        break;
+    }
+    meta_free(p, sizeof *p);
+}
+
 static void
 sweep_kind(struct span *s, enum special_kind kind)
 {
@@ -125,13 +163,7 @@ sweep_kind(struct span *s, enum special_kind kind)
             continue;
         }
         take(at);
-        if (kind == SPECIAL_WEAK) {
-            atomic_store(&p->weak->object, 0);
-            meta_free(p, sizeof *p);
-        } else {
-            revive(s, index);
-            enqueue(p);
-        }
+        fire(s, index, p);
     }
 }
 
@@ -141,6 +173,8 @@ finalizer_sweep(struct span *s)
     lock_take(&specials.lock);
     sweep_kind(s, SPECIAL_WEAK);
     sweep_kind(s, SPECIAL_FINALIZER);
+    sweep_kind(s, SPECIAL_SAMPLE);
+    note_if_empty(s);
     lock_drop(&specials.lock);
 }
 
@@ -155,9 +189,27 @@ hook_forget_specials(struct span *s, uintptr_t object)
         }
         struct special *p = take(at);
         if (p->kind == SPECIAL_WEAK)
-            atomic_store(&p->weak->object, 0);
+            atomic_store(&p->is.weak->object, 0);
+        if (p->kind == SPECIAL_SAMPLE)
+            observe_sample_freed(p->is.bucket);
         meta_free(p, sizeof *p);
     }
+    note_if_empty(s);
+    lock_drop(&specials.lock);
+}
+
+/* Noted and counted without a gap, so that a child of fork finds both or neither. */
+void
+finalizer_note_sample(uintptr_t object, struct profile_bucket *bucket)
+{
+    struct span *s = pageheap_span_of(object);
+    struct special *p = meta_alloc(sizeof *p);
+    if (p == NULL)
+        return;
+    *p = (struct special){.object = object, .kind = SPECIAL_SAMPLE, .is.bucket = bucket};
+    lock_take(&specials.lock);
+    add(s, p);
+    observe_sample_made(bucket);
     lock_drop(&specials.lock);
 }
 
@@ -184,7 +236,7 @@ sh_run_finalizers(void)
 {
     size_t n = 0;
     for (struct special p; dequeue(&p); n++) {
-        p.function((void *)p.object, p.arg);
+        p.is.function((void *)p.object, p.arg);
         SH_KEEP_ALIVE(p.object);
     }
     return n;
@@ -216,7 +268,7 @@ start_thread(void)
     specials.has_thread = specials.has_thread || start;
     lock_drop(&specials.lock);
     pthread_t thread;
-    if (start && threads_create_service(&thread, run_for_ever) != 0)
+    if (start && threads_create_service(&thread, run_for_ever, NULL) != 0)
         sh_warn("no thread for finalizers: call sh_run_finalizers()");
 }
 
@@ -252,8 +304,10 @@ sh_set_finalizer(void *object, sh_finalizer finalizer, void *arg)
     struct span *s = span_of_start(object, "sh_set_finalizer");
     struct special *p = meta_alloc(sizeof *p);
     sh_require(p != NULL, "sh_set_finalizer: no memory");
-    *p = (struct special){
-        .object = (uintptr_t)object, .kind = SPECIAL_FINALIZER, .function = finalizer, .arg = arg};
+    *p = (struct special){.object = (uintptr_t)object,
+                          .kind = SPECIAL_FINALIZER,
+                          .is.function = finalizer,
+                          .arg = arg};
     lock_take(&specials.lock);
     struct special **at = find_special(s, (uintptr_t)object, SPECIAL_FINALIZER), *old = NULL;
     if (*at != NULL)
@@ -280,14 +334,14 @@ sh_weak_make(void *object)
     struct sh_weak *weak = alloc_or_die(TINY_MAX_B, KIND_NOSCAN, NULL);
     struct special *p = meta_alloc(sizeof *p);
     sh_require(p != NULL, "sh_weak_make: no memory");
-    *p = (struct special){.object = (uintptr_t)object, .kind = SPECIAL_WEAK, .weak = weak};
+    *p = (struct special){.object = (uintptr_t)object, .kind = SPECIAL_WEAK, .is.weak = weak};
     lock_take(&specials.lock);
     struct special *old = *find_special(s, (uintptr_t)object, SPECIAL_WEAK);
     if (old == NULL) {
         atomic_store(&weak->object, (uintptr_t)object);
         add(s, p);
     } else {
-        weak = old->weak; /* one for each object: equal references are equal */
+        weak = old->is.weak; /* one for each object: equal references are equal */
     }
     lock_drop(&specials.lock);
     if (old != NULL)

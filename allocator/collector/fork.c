@@ -17,6 +17,8 @@
 #include "heap/central.h"
 #include "heap/meta.h"
 #include "heap/os.h"
+#include "observe/observe.h"
+#include "observe/symbols.h"
 
 #include <sched.h>
 #include <sys/syscall.h>
@@ -30,11 +32,13 @@ before(void)
     else
         lock_take(&world.cycle_lock);
     lock_take(&world.lock);
-    atomic_store(&cache_fork_pending, 1);
+    symbols_lock_for_fork(); /* its holder may need malloc, and nothing that is taken below */
+    cache_fork_begin();
     for (struct thread *t = world.threads; t != NULL; t = t->next)
         while (t != thread_self() && atomic_load(&t->cache.in_slow))
             sched_yield();
     finalizer_lock_for_fork();
+    observe_lock_for_fork();
     lock_take(&pageheap.lock);
     meta_lock_for_fork();
     workbuf_lock_for_fork();
@@ -46,9 +50,10 @@ unlock_all(void)
     workbuf_unlock_for_fork();
     meta_unlock_for_fork();
     lock_drop(&pageheap.lock);
+    observe_unlock_for_fork();
     finalizer_unlock_for_fork();
-    atomic_store(&cache_fork_pending, 0);
-    os_futex_wake_all(&cache_fork_pending);
+    cache_fork_end();
+    symbols_unlock_for_fork();
     lock_drop(&world.lock);
     lock_drop(&world.cycle_lock);
 }
@@ -77,6 +82,7 @@ in_child(void)
 {
     unlock_all();
     struct thread *self = thread_self(), *next;
+    cache_fork_init();
     cycle_abandon();
     finalizer_forget_thread();
     if (self != NULL)
@@ -91,6 +97,7 @@ in_child(void)
 void
 fork_init(void)
 {
+    cache_fork_init();
     sh_require(pthread_atfork(before, unlock_all, in_child) == 0,
                "no memory for the fork handlers");
 }

@@ -67,6 +67,7 @@ start(void)
     world_add_thread(self);
     world_adopt_self(self);
     observe_trace_init(s.trace, s.events);
+    observe_profile_init(s.profile, s.profile_rate_b);
     atomic_store(&started, true);
 }
 

@@ -18,6 +18,7 @@
 #include "collector/mark.h"
 
 #include "collector/markers.h"
+#include "collector/parked.h"
 #include "heap/pageheap.h"
 
 #define PIECE_B ((size_t)32 << 10) /* larger objects are scanned in pieces of this size */
@@ -31,7 +32,7 @@ mark_init(struct marker *m)
     m->first = m->waiting = 0;
     m->spare = NULL;
     m->out_set = 0;
-    m->marked_b = m->scanned_b = m->read_b = 0;
+    m->marked_b = m->scanned_b = m->stacks_b = m->read_b = 0;
 }
 
 bool
@@ -420,18 +421,56 @@ consider_any(struct marker *m, uintptr_t word)
         consider(m, word, NULL);
 }
 
-/* A buffer that belongs to no region. */
+/* The object that ends at a word of a stack or register, if that keeps it. */
+static inline void
+consider_end(struct marker *m, uintptr_t word)
+{
+    if (pageheap_end_keeps(word))
+        consider(m, word - 1, NULL);
+}
+
+/* One piece of a large object; the others go back at once, for whoever comes first. */
+static void
+scan_piece(struct marker *m, struct workbuf *b)
+{
+    uintptr_t piece = b->words[--b->n];
+    workbuf_put(b);
+    scan_object(m, piece);
+}
+
+__attribute__((no_sanitize_address, no_sanitize_thread)) static void
+consider_frames(void *marker, uintptr_t start, uintptr_t end)
+{
+    struct marker *m = marker;
+    struct heap_range heap = heap_range();
+    for (uintptr_t at = start; at + WORD_B <= end; at += WORD_B) {
+        uintptr_t word = *(const volatile uintptr_t *)at;
+        if (likely(word - heap.base > heap.used_b))
+            continue;
+        consider_any(m, word);
+        consider_end(m, word);
+    }
+}
+
+/* One share of the parked stacks; the others go back at once. */
+static void
+scan_parked(struct marker *m, struct workbuf *b)
+{
+    uintptr_t share = b->words[0]++;
+    if (b->words[0] == b->words[1])
+        b->n = 0;
+    workbuf_put(b);
+    m->stacks_b += parked_scan(share, false, consider_frames, m);
+}
+
+/* Roots, and what the barriers have recorded. */
 static void
 read_words(struct marker *m, struct workbuf *b)
 {
     for (uint32_t i = 0; i < b->n; i++) {
-        if (b->kind == WORK_SCAN) {
-            scan_object(m, b->words[i]);
-            continue;
-        }
         consider_any(m, b->words[i]);
         if (b->kind == WORK_FRAMES)
-            consider_any(m, b->words[i] - 1);
+            consider_end(m, b->words[i]);
     }
     give_back(m, b);
 }
@@ -482,7 +521,12 @@ find_work(struct marker *m)
         return true;
     b = workbuf_take_full();
     if (b != NULL) {
-        read_words(m, b);
+        if (b->kind == WORK_SCAN)
+            scan_piece(m, b);
+        else if (b->kind == WORK_PARKED)
+            scan_parked(m, b);
+        else
+            read_words(m, b);
         return true;
     }
     if (m->out_set == 0)
@@ -502,12 +546,18 @@ share(struct marker *m)
         markers_wake();
 }
 
+static inline uint64_t
+drained_b(const struct marker *m)
+{
+    return m->scanned_b + m->stacks_b + m->read_b;
+}
+
 bool
 mark_drain(struct marker *m, uint64_t work_b)
 {
-    uint64_t done_b = m->scanned_b + m->read_b;
+    uint64_t done_b = drained_b(m);
     uint32_t scanned = 0;
-    while (m->scanned_b + m->read_b - done_b < work_b) {
+    while (drained_b(m) - done_b < work_b) {
         uintptr_t object;
         if (m->region != NO_REGION && region_pop(&regions.all[m->region], &object)) {
             scan_object(m, object);

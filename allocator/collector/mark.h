@@ -33,6 +33,7 @@ struct marker {
     uint64_t out_set;
     uint64_t marked_b;  /* of the objects that it turned grey */
     uint64_t scanned_b; /* of those that it turned black */
+    uint64_t stacks_b;  /* of parked stacks that it scanned */
     uint64_t read_b;    /* words that were sent, of those that it looked at */
 };
 

@@ -111,9 +111,10 @@ markers_work(enum marker_role role, uint64_t work_b)
     if (!markers_enter())
         return 0;
     uint64_t start_ns = os_cpu_ns();
-    while (!mark_drain(&m, work_b) && m.scanned_b == 0) { /* it has only read: that pays nothing */
+    while (!mark_drain(&m, work_b) && m.scanned_b + m.stacks_b == 0) {
+        /* it has only read: that pays nothing */
     }
-    uint64_t scanned_b = m.scanned_b;
+    uint64_t scanned_b = m.scanned_b + m.stacks_b;
     markers_leave(&m, role, os_cpu_ns() - start_ns);
     return scanned_b;
 }

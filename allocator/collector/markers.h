@@ -50,8 +50,8 @@ void markers_wait(void);
 void markers_wake(void);
 
 /**
- * Marks until no work can be seen. At most work_b bytes are scanned. Returns those scanned. In the
- * safe state.
+ * Marks until no work can be seen. At most work_b bytes are scanned, of objects and parked stacks.
+ * Returns those scanned. In the safe state.
  */
 uint64_t markers_work(enum marker_role role, uint64_t work_b);
 

@@ -3,10 +3,12 @@
 #include "collector/cycle.h"
 #include "collector/limiter.h"
 #include "collector/pacer.h"
+#include "collector/parked.h"
 #include "collector/saturate.h"
 #include "collector/scavenge_pacer.h"
 #include "collector/sweep.h"
 #include "collector/sweep_pacer.h"
+#include "collector/world.h"
 #include "heap/meta.h"
 #include "heap/os.h"
 #include "heap/pageheap.h"
@@ -100,12 +102,15 @@ tell(struct pacer *p)
     tell_memory(p, &m);
 }
 
-/* The roots' words are copied in the stop, so their work is done when marking begins. */
+/* The roots' words are copied in the stop, so their work is done when marking begins; but parked
+   stacks are scanned beside the program. */
 static void
 tell_work(struct pacer *p)
 {
-    p->done =
-        (struct pacer_work){markers_figures().scanned_b, cycle.roots.stacks, cycle.roots.data};
+    uint64_t stacks_b = cycle.roots.stacks + parked_scanned_b();
+    p->done = (struct pacer_work){markers_figures().scanned_b, stacks_b, cycle.roots.data};
+    if (p->stacks_b < stacks_b)
+        p->stacks_b = stacks_b;
 }
 
 /*
@@ -244,7 +249,7 @@ pacing_begin(bool periodic)
 {
     struct pacer *p = &pacing.pacer;
     uint64_t now_ns = os_now_ns();
-    unsigned processors = os_processors();
+    unsigned processors = world.processors;
     enter();
     pacing.told = (struct marker_figures){0};
     tell_limiter(now_ns);
@@ -252,7 +257,7 @@ pacing_begin(bool periodic)
         limiter_set_processors(&pacing.limiter, processors, now_ns);
     limiter_begin_transition(&pacing.limiter, true, now_ns);
     tell(p);
-    p->stacks_b = cycle.roots.stacks;
+    p->stacks_b = cycle.roots.stacks + parked_most_b();
     p->globals_b = cycle.roots.data;
     pacer_start_cycle(p, processors, periodic);
     tell_work(p);
@@ -283,7 +288,7 @@ pacing_revise(void)
 static struct pacer_times
 times_of(const struct marker_figures *f, uint64_t mark_ns)
 {
-    struct pacer_times t = {.duration_ns = mark_ns, .processors = os_processors()};
+    struct pacer_times t = {.duration_ns = mark_ns, .processors = world.processors};
     uint64_t all_ns = mark_ns * t.processors, share_ns = all_ns / 4;
     uint64_t background_ns = f->cpu_ns[MARKER_BACKGROUND];
     t.assist_ns = f->cpu_ns[MARKER_ASSIST];
@@ -308,6 +313,8 @@ pacing_end(const struct marker_figures *figures, uint64_t mark_ns)
     p->live_b = cycle.now.live_after_b;
     p->scannable_b = atomic_load(&heap_size.scannable_b);
     tell_work(p);
+    cycle.stacks_b = p->done.stacks_b;
+    p->globals_b = cycle.roots.data; /* the insertion barrier has read more of it meanwhile */
     pacing.last_goal_b = pacer_goal(p);
     pacer_end_cycle(p, &times);
     pacer_reset_live(p, cycle.marked_b);

@@ -1,5 +1,6 @@
 #include "collector/reach.h"
 
+#include "collector/parked.h"
 #include "collector/workbuf.h"
 #include "heap/os.h"
 #include "heap/pageheap.h"
@@ -16,7 +17,7 @@ struct found {
 #define LONGEST_PATH 12
 
 static struct {
-    uintptr_t *roots; /* words; bit 0 of kinds[i]: from frames */
+    uintptr_t *roots; /* words; kinds[i]: one at an object's end keeps it */
     uint8_t *kinds;
     size_t nroots, roots_cap;
     uint64_t *old, *seen; /* one bit for each 8 bytes of the heap: object was there at the start */
@@ -41,17 +42,39 @@ grow_array(void *old, size_t *cap, size_t size)
 }
 
 static void
+keep_word(uintptr_t word, enum work_kind kind)
+{
+    if (reach.nroots == reach.roots_cap) {
+        size_t cap = reach.roots_cap;
+        reach.kinds = grow_array(reach.kinds, &cap, sizeof *reach.kinds);
+        reach.roots = grow_array(reach.roots, &reach.roots_cap, sizeof *reach.roots);
+    }
+    reach.roots[reach.nroots] = word;
+    reach.kinds[reach.nroots++] = kind == WORK_FRAMES && pageheap_end_keeps(word);
+}
+
+/* Of a parked stack. A value may be sent into it, over a word that the barrier then records: so its
+   object is kept, but not the one that the word ends, as it would be by a word of a frame. */
+__attribute__((no_sanitize_address)) static void
+keep_frames(void *arg, uintptr_t start, uintptr_t end)
+{
+    (void)arg;
+    for (uintptr_t at = start; at + WORD_B <= end; at += WORD_B) {
+        uintptr_t word = *(const volatile uintptr_t *)at;
+        if (word - pageheap.base <= atomic_load(&pageheap.used_b))
+            keep_word(word, WORK_WORDS);
+    }
+}
+
+static void
 keep_buffer(const struct workbuf *b)
 {
-    for (uint32_t i = 0; i < b->n && b->kind != WORK_SCAN; i++) {
-        if (reach.nroots == reach.roots_cap) {
-            size_t cap = reach.roots_cap;
-            reach.kinds = grow_array(reach.kinds, &cap, sizeof *reach.kinds);
-            reach.roots = grow_array(reach.roots, &reach.roots_cap, sizeof *reach.roots);
-        }
-        reach.roots[reach.nroots] = b->words[i];
-        reach.kinds[reach.nroots++] = b->kind == WORK_FRAMES;
-    }
+    if (b->kind == WORK_PARKED)
+        for (uintptr_t share = b->words[0]; share < b->words[1]; share++)
+            parked_scan(share, true, keep_frames, NULL);
+    else if (b->kind != WORK_SCAN)
+        for (uint32_t i = 0; i < b->n; i++)
+            keep_word(b->words[i], b->kind);
 }
 
 static uint64_t *

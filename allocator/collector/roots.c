@@ -11,6 +11,7 @@
 
 #include "collector/fault.h"
 #include "collector/finalizer.h"
+#include "collector/parked.h"
 #include "collector/segments.h"
 #include "heap/meta.h"
 #include "heap/pageheap.h"
@@ -23,6 +24,7 @@
 #define KEY_BLOCKS 32                         /* of 32 keys each, in glibc */
 #define KEY_BLOCK_B (32 * 2 * sizeof(void *)) /* sequence number and value */
 #define MAX_DTV_ENTRIES 65536
+#define FETCH_MAX_B (128 * 1024) /* of the second-level cache */
 #define TLS_UNALLOCATED (~(uintptr_t)0)
 
 struct registered {
@@ -54,23 +56,17 @@ struct sink {
     struct workbuf *frames, *variables;
 };
 
-/*
- * The words in [start, end) that may point into the heap. Each will mark the object that contains
- * it; one from frames and registers also the object that contains the byte before it: a compiler
- * may keep only the end of an array that a loop runs through. No instrumentation: red zones and
- * foreign frames are what this is for.
- */
-__attribute__((no_sanitize_address, no_sanitize_thread)) static size_t
-read_range(struct sink *sink, uintptr_t start, uintptr_t end, enum work_kind kind)
+/* No instrumentation: red zones and foreign frames are what this is for. */
+__attribute__((noinline, no_sanitize_address, no_sanitize_thread)) size_t
+roots_read_range(struct workbuf **open, enum work_kind kind, uintptr_t start, uintptr_t end)
 {
     if (start >= end)
         return 0;
-    struct workbuf **buffer = kind == WORK_FRAMES ? &sink->frames : &sink->variables;
     uintptr_t base = pageheap.base, used_b = atomic_load(&pageheap.used_b);
     for (uintptr_t at = round_up(start, WORD_B); at + WORD_B <= end; at += WORD_B) {
         uintptr_t word = *(const volatile uintptr_t *)at;
         if (unlikely(word - base <= used_b)) /* one past the last byte is let through */
-            workbuf_append(buffer, kind, word);
+            workbuf_append(open, kind, word);
     }
     return end - start;
 }
@@ -78,13 +74,13 @@ read_range(struct sink *sink, uintptr_t start, uintptr_t end, enum work_kind kin
 static size_t
 read_frames(struct sink *sink, uintptr_t start, uintptr_t end)
 {
-    return read_range(sink, start, end, WORK_FRAMES);
+    return roots_read_range(&sink->frames, WORK_FRAMES, start, end);
 }
 
 static size_t
 read_variables(struct sink *sink, uintptr_t start, uintptr_t end)
 {
-    return read_range(sink, start, end, WORK_WORDS);
+    return roots_read_range(&sink->variables, WORK_WORDS, start, end);
 }
 
 /* ---- One thread ---- */
@@ -202,6 +198,20 @@ read_thread(struct sink *sink, const struct thread *t, enum root_set set)
     return n;
 }
 
+/* Sweeping has just gone through memory, and what the stop has to wait for is mostly these. */
+void
+roots_fetch(void)
+{
+    size_t left_b = FETCH_MAX_B;
+    for (size_t i = 0; i < segments.ndata; i++) {
+        struct range r = segments.data[i];
+        for (uintptr_t at = r.start; at < r.end && left_b > 0; at += CACHE_LINE_B) {
+            __builtin_prefetch((const void *)at, 0, 2);
+            left_b -= CACHE_LINE_B;
+        }
+    }
+}
+
 struct root_bytes
 roots_read(enum root_set set)
 {
@@ -219,6 +229,7 @@ roots_read(enum root_set set)
     for (struct registered *r = roots.registered; r != NULL; r = r->next)
         n.data += read_variables(sink, r->range.start, r->range.end);
     n.data += finalizer_read_roots();
+    parked_begin(set);
     workbuf_close(&s.frames);
     workbuf_close(&s.variables);
     return n;

@@ -22,8 +22,18 @@ enum root_set {
                    */
 };
 
+/** Before the stop: has the processor fetch the variables that it will read, as far as they fit
+ * into its cache. Under segments.h's lock. */
+void roots_fetch(void);
 /** Reads the roots, and hands their words to the markers. The world is stopped, and segments.h's
  * table is up to date. */
 struct root_bytes roots_read(enum root_set set);
+/**
+ * Appends the words in [start, end) that may point into the heap to the caller's open buffer of the
+ * kind. Each will mark the object that contains it; one of WORK_FRAMES also the object that
+ * contains the byte before it: a compiler may keep only the end of an array that a loop runs
+ * through. Returns the bytes read.
+ */
+size_t roots_read_range(struct workbuf **open, enum work_kind kind, uintptr_t start, uintptr_t end);
 
 #endif

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LEAST_STACK_B (UINT64_C(16) << 10)
+#define MOST_STACK_B (UINT64_C(64) << 20)
+
 enum setting_kind {
     SETTING_FLAG,  /* 0 or 1 */
     SETTING_COUNT, /* a whole number */
@@ -26,11 +29,15 @@ static const struct settings defaults = {
     .mode = SETTING_UNSET,
     .barrier = BARRIER_DELETION,
     .workers = INT32_MAX,
+    .profile_rate_b = SETTING_UNSET,
     .stress_buffers = WORKBUF_WORDS,
+    .task_stack_b = UINT64_C(64) << 10,
 };
 
 static const char *const mode_words[] = {"concurrent", "stw", NULL};
 static const char *const barrier_words[] = {"none", "deletion", "insertion", NULL};
+
+static const char *const slice_words[] = {"go1.18", "go1.0", "go1.22", NULL};
 
 static const struct setting {
     const char *name;
@@ -58,6 +65,12 @@ static const struct setting {
     {"SH_VERIFY", SETTING_FLAG, &settings.verify, "1 checks the heap in each collection", NULL},
     {"SH_TRACE", SETTING_TEXT, &settings.trace, "the name of the trace file to write", NULL},
     {"SH_EVENTS", SETTING_COUNT, &settings.events, "how many events a trace keeps", NULL},
+    {"SH_PROFILE", SETTING_TEXT, &settings.profile, "the name of the heap profile to write", NULL},
+    {"SH_PROFILE_RATE", SETTING_SIZE, &settings.profile_rate_b,
+     "bytes between two samples of the heap profile, such as 512KiB; 0: none", NULL},
+    {"SH_SLICE_RULE", SETTING_WORD, &settings.slice_rule, "go1.0, go1.18 or go1.22", slice_words},
+    {"SH_TASK_STACK", SETTING_SIZE, &settings.task_stack_b, "a size such as 64KiB", NULL},
+    {"SH_TASK_THREADS", SETTING_COUNT, &settings.task_threads, "the threads that run tasks", NULL},
     {"SH_STRESS_DELAY", SETTING_COUNT, &settings.stress_delay_us,
      "microseconds of a random delay at each phase edge", NULL},
     {"SH_STRESS_BUFFERS", SETTING_COUNT, &settings.stress_buffers, "words in a work buffer, from 1",
@@ -135,6 +148,15 @@ settings_read(void)
         sh_require(text == NULL || parse(s, text), "%s=%s cannot be read; give %s", s->name, text,
                    s->use);
     }
+    sh_require(settings.task_stack_b >= LEAST_STACK_B && settings.task_stack_b <= MOST_STACK_B,
+               "SH_TASK_STACK=%llu cannot be used; give 16KiB to 64MiB",
+               (unsigned long long)settings.task_stack_b);
     sh_require(settings.stress_buffers > 0, "SH_STRESS_BUFFERS=0 cannot be read; give 1 or more");
     return settings;
+}
+
+const struct settings *
+settings_get(void)
+{
+    return &settings;
 }

@@ -18,9 +18,15 @@ struct settings {
     uint64_t stress_delay_us, stress_buffers, stress_shards;
     const char *trace; /* file; NULL: none */
     uint64_t events;
+    const char *profile;                 /* file; NULL: none */
+    uint64_t profile_rate_b;             /* SETTING_UNSET: the default, if there is a file */
+    uint64_t slice_rule;                 /* enum sh_slice_rule */
+    uint64_t task_stack_b, task_threads; /* 0 threads: one a processor */
 };
 
 /** Reads the environment. Fatal, naming the variable, for a value that cannot be read. */
 struct settings settings_read(void);
+/** What was read. */
+const struct settings *settings_get(void);
 
 #endif

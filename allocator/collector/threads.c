@@ -43,10 +43,57 @@ world_make_thread(enum thread_life life)
     return t;
 }
 
+static struct {
+    uint64_t used[THREAD_NUMBERS / 64]; /* guarded by world.lock */
+    _Atomic uint32_t end;
+} numbers SH_STATE;
+
+uint32_t
+threads_numbers(void)
+{
+    return atomic_load_explicit(&numbers.end, memory_order_relaxed);
+}
+
+static void
+note_end_of_numbers(void)
+{
+    uint32_t end = 0;
+    for (uint32_t i = 0; i < THREAD_NUMBERS / 64; i++)
+        if (numbers.used[i] != 0)
+            end = 64 * i + 64 - (uint32_t)__builtin_clzll(numbers.used[i]);
+    atomic_store(&numbers.end, end);
+}
+
+/* The list's lock is held, as below. */
+static void
+take_number(struct cache *c)
+{
+    c->number = NO_NUMBER;
+    for (uint32_t i = 0; i < THREAD_NUMBERS / 64 && c->number == NO_NUMBER; i++) {
+        if (~numbers.used[i] == 0)
+            continue;
+        uint32_t bit = (uint32_t)__builtin_ctzll(~numbers.used[i]);
+        numbers.used[i] |= UINT64_C(1) << bit;
+        c->number = 64 * i + bit;
+    }
+    note_end_of_numbers();
+}
+
+static void
+give_number(struct cache *c)
+{
+    if (c->number == NO_NUMBER)
+        return;
+    numbers.used[c->number / 64] &= ~(UINT64_C(1) << (c->number % 64));
+    c->number = NO_NUMBER;
+    note_end_of_numbers();
+}
+
 void
 world_add_thread(struct thread *t)
 {
     lock_list();
+    take_number(&t->cache);
     t->next = world.threads;
     if (t->next != NULL)
         t->next->prev = t;
@@ -68,6 +115,7 @@ unlink_thread(struct thread *t)
     world.nthreads -= t->life != LIFE_ENDED && !t->internal;
     if (t->life != LIFE_ENDED)
         central_leave_shard(t->cache.shard);
+    give_number(&t->cache);
 }
 
 void
@@ -111,6 +159,22 @@ unblock_stop_signal(void)
     threads_real.set_mask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* Whether a thread's allocations take the fast path. The list's lock is held. */
+static void
+choose_path(struct thread *t)
+{
+    if (t->fast != NULL)
+        atomic_store(t->fast, atomic_load(&cache_sampling) == 0 ? &t->cache : NULL);
+}
+
+void
+world_set_sampling(uint32_t sampling)
+{
+    atomic_store(&cache_sampling, sampling);
+    for (struct thread *t = world.threads; t != NULL; t = t->next)
+        choose_path(t);
+}
+
 void
 world_adopt_self(struct thread *t)
 {
@@ -123,6 +187,8 @@ world_adopt_self(struct thread *t)
     t->sp = (uintptr_t)__builtin_frame_address(0);
     t->thread_pointer = (uintptr_t)__builtin_thread_pointer();
     t->life = LIFE_ATTACHED;
+    t->fast = &cache_fast;
+    choose_path(t);
     lock_drop(&world.lock);
     cache_self = &t->cache;
     unblock_stop_signal();
@@ -136,11 +202,14 @@ leave_self(void *arg)
     cache_flush(&t->cache);
     barrier_flush(t);
     lock_take(&world.lock);
+    atomic_store(&cache_fast, NULL);
+    t->fast = NULL;
     counts_move(&world.ended_counts, &t->cache.counts);
     bool keep = t->created && !t->detached;
     if (keep) {
         world.nthreads--;
         central_leave_shard(t->cache.shard);
+        give_number(&t->cache);
     } else {
         unlink_thread(t);
     }
@@ -261,7 +330,7 @@ threads_create(threads_create_function create, pthread_t *thread, const pthread_
 }
 
 int
-threads_create_service(pthread_t *thread, void *(*start)(void *))
+threads_create_service(pthread_t *thread, void *(*start)(void *), void *arg)
 {
     pthread_attr_t attr;
     sigset_t all, before;
@@ -269,7 +338,7 @@ threads_create_service(pthread_t *thread, void *(*start)(void *))
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     threads_real.set_mask(SIG_BLOCK, &all, &before);
-    int error = threads_create(threads_real.create, thread, &attr, start, NULL);
+    int error = threads_create(threads_real.create, thread, &attr, start, arg);
     threads_real.set_mask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
     return error;

@@ -29,12 +29,18 @@ extern struct threads_real threads_real;
 /** Finds them. In threads_real.c (static library) or interpose.c (shared). */
 void threads_real_init(struct threads_real *real);
 
+/* A thread has a number from its start to its end, the lowest that is free. */
+#define THREAD_NUMBERS 256
+#define NO_NUMBER UINT32_MAX /* there are too many */
+/** One more than the highest that is, or was a moment ago, in use. */
+uint32_t threads_numbers(void);
+
 void threads_init(void);
 int threads_create(threads_create_function create, pthread_t *thread, const pthread_attr_t *attr,
                    void *(*start)(void *), void *arg);
 /** A detached thread of the library's own that runs code of the program: attached like any other,
  * but blocks every signal but the stop signal. 0 or an error number. */
-int threads_create_service(pthread_t *thread, void *(*start)(void *));
+int threads_create_service(pthread_t *thread, void *(*start)(void *), void *arg);
 int threads_join(threads_join_function join, pthread_t thread, void **result);
 int threads_detach(threads_detach_function detach, pthread_t thread);
 /** What pthread_exit passes on: a root until the thread is joined. */

@@ -17,6 +17,8 @@ enum work_kind {
     WORK_WORDS,  /* words that may point into objects: from variables, or recorded by the barrier */
     WORK_SCAN,   /* addresses of objects that are to be scanned, marked or not */
     WORK_FRAMES, /* the same from stacks and registers: a word may point just past an object, too */
+    WORK_PARKED, /* two numbers: shares of parked stacks from the first up to the second, parked.h
+                  */
 };
 
 struct workbuf {

@@ -16,8 +16,8 @@
 
 #define RED_ZONE_B 128
 #define STOP_PATIENCE_NS 1000000000u
-#define NOTE_SPINS 100   /* until the notes are followed by signals: a few microseconds */
-#define START_SPINS 1000 /* until a stopped thread sleeps: some ten microseconds */
+#define NOTE_SPINS 400   /* until the notes are followed by signals: some microseconds */
+#define START_SPINS 5000 /* until a stopped thread sleeps: some fifty microseconds */
 
 struct world world SH_STATE = {
     .cycle_lock = {.rank = RANK_CYCLE},
@@ -265,6 +265,7 @@ on_stop_signal(int signal, siginfo_t *info, void *context)
 void
 world_init(int signal)
 {
+    world.processors = os_processors();
     world.signal = signal == 0 ? SIGPWR : signal;
     struct sigaction action = {.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
     action.sa_sigaction = on_stop_signal;
@@ -374,7 +375,7 @@ world_stop(void)
     lock_take(&world.lock);
     atomic_store(&world.stopping, 1);
     unsigned running = leave_notes();
-    bool crowded = running + 1 > os_processors();
+    bool crowded = running + 1 > world.processors;
     atomic_store(&world.crowded, crowded);
     for (int i = 0; running > 0 && i < NOTE_SPINS && !crowded; i++) {
         pause_processor();

@@ -43,7 +43,8 @@ struct range {
 struct thread {
     struct cache cache; /* first: cache_self points here */
     struct thread *next, *prev;
-    _Atomic uint32_t state;   /* enum thread_state */
+    _Atomic(struct cache *) *fast; /* its cache_fast; NULL: it does not run */
+    _Atomic uint32_t state;        /* enum thread_state */
     _Atomic uint32_t signals; /* stop signals sent to it, times 2; odd while one is being sent */
     uint32_t signals_taken;   /* the same number when it last knew that none was on its way */
     enum thread_life life;
@@ -73,12 +74,13 @@ struct world {
     struct lock lock;       /* the list; held from stop to start */
     struct thread *threads;
     unsigned nthreads;
-    _Atomic uint32_t stopping; /* 1 from stop to start; the stopped wait on it */
-    _Atomic uint32_t acks;     /* counts arrivals in the safe state during a stop */
-    _Atomic uint32_t asleep;   /* in the kernel: threads that wait for the start, ... */
-    _Atomic uint32_t awaiting; /* ... and 1 when the stopper waits for the others */
-    _Atomic bool crowded;      /* more threads than processors were running */
-    int signal;                /* that stops a thread */
+    _Atomic uint32_t stopping;   /* 1 from stop to start; the stopped wait on it */
+    _Atomic uint32_t acks;       /* counts arrivals in the safe state during a stop */
+    _Atomic uint32_t asleep;     /* in the kernel: threads that wait for the start, ... */
+    _Atomic uint32_t awaiting;   /* ... and 1 when the stopper waits for the others */
+    _Atomic bool crowded;        /* more threads than processors were running */
+    _Atomic unsigned processors; /* that the process may use; looked up before each collection */
+    int signal;                  /* that stops a thread */
     bool handler_installed;
     struct counts ended_counts; /* of threads that are gone */
     uint64_t stops;
@@ -111,6 +113,8 @@ void world_add_thread(struct thread *t);
 void world_remove_thread(struct thread *t);
 /** The calling thread becomes running, with what is known of its stack. */
 void world_adopt_self(struct thread *t);
+/** Sets cache_sampling, and each thread's way to allocate by it. The list's lock is held. */
+void world_set_sampling(uint32_t sampling);
 /** Flushes the caller's cache and ends its life: removed, or kept for its result. */
 void world_leave_self(struct thread *t);
 

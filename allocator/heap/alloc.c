@@ -42,9 +42,18 @@ zero_slot(uintptr_t p, size_t size)
         zero_slot_inline(p, size);
 }
 
+/* What is made at once. */
+enum shape { ONE_OBJECT, AN_ARRAY };
+
+static inline bool
+is_plain(const struct sh_type *type)
+{
+    return (type->flags & SH_TYPE_PLAIN) != 0;
+}
+
 /* The next free slot of a row, zeroed, published. 0: no memory. Depth is held. */
 static inline uintptr_t
-take_slot(struct cache *c, unsigned row, const struct sh_type *type)
+take_slot(struct cache *c, unsigned row, const struct sh_type *type, enum shape shape)
 {
     struct span *s = c->spans[row];
     if (unlikely(s->alloc_cache == 0)) {
@@ -60,6 +69,8 @@ take_slot(struct cache *c, unsigned row, const struct sh_type *type)
         s->alloc_count--;
         return 0;
     }
+    if (type != NULL && !(shape == ONE_OBJECT && is_plain(type)))
+        atomic_store_explicit(&s->end_keeps, 1, memory_order_relaxed);
     uintptr_t p = span_slot(s, index);
     if (s->needzero)
         zero_slot(p, s->elem_b);
@@ -85,7 +96,7 @@ alloc_tiny(struct cache *c, size_t size)
         c->counts.tiny_allocs++;
         return c->tiny + offset;
     }
-    uintptr_t block = take_slot(c, TINY_ROW, NULL);
+    uintptr_t block = take_slot(c, TINY_ROW, NULL, AN_ARRAY);
     if (block != 0 && (c->tiny == 0 || size < c->tiny_used)) { /* keep the emptier of the two */
         c->tiny = block;
         c->tiny_used = (uint32_t)size;
@@ -140,37 +151,75 @@ alloc_large(struct cache *c, size_t size, enum span_kind kind, const struct sh_t
 }
 
 static inline uintptr_t
-alloc_once(struct cache *c, size_t size, enum span_kind kind, const struct sh_type *type)
+alloc_once(struct cache *c, size_t size, enum span_kind kind, const struct sh_type *type,
+           enum shape shape)
 {
     if (unlikely(size > SMALL_MAX_B))
         return alloc_large(c, size, kind, type);
     if (kind == KIND_NOSCAN && size < TINY_MAX_B)
         return alloc_tiny(c, size);
-    return take_slot(c, span_row(sizeclass_of(size), kind), type);
+    return take_slot(c, span_row(sizeclass_of(size), kind), type, shape);
 }
 
 static __attribute__((noinline)) void *
-alloc_retry(struct cache *c, size_t size, enum span_kind kind, const struct sh_type *type)
+alloc_retry(struct cache *c, size_t size, enum span_kind kind, const struct sh_type *type,
+            enum shape shape)
 {
     uintptr_t p = 0;
     for (unsigned attempt = 0; p == 0 && hook_out_of_memory(size, attempt); attempt++) {
         cache_enter(c);
-        p = alloc_once(c, size, kind, type);
+        p = alloc_once(c, size, kind, type, shape);
         cache_leave(c);
     }
     return (void *)p;
 }
 
+/* What an object takes of the heap is its size for a profile. A tiny one counts when its block is
+   new, as in Go. */
 static inline void *
-alloc_inline(size_t size, enum span_kind kind, const struct sh_type *type)
+charge_profile(struct cache *c, void *p, size_t size, enum span_kind kind)
+{
+    bool is_tiny = kind == KIND_NOSCAN && size < TINY_MAX_B;
+    if (is_tiny && (uintptr_t)p % TINY_MAX_B != 0)
+        return p;
+    size_t taken_b = is_tiny               ? TINY_MAX_B
+                     : size <= SMALL_MAX_B ? class_size_b[sizeclass_of(size)]
+                                           : sizeclass_round(size);
+    if (likely(c->sample_epoch == atomic_load_explicit(&cache_sampling, memory_order_relaxed) &&
+               taken_b < c->sample_left_b))
+        c->sample_left_b -= taken_b;
+    else
+        hook_sample(c, (uintptr_t)p, taken_b);
+    return p;
+}
+
+/* While a heap profile is kept, and for a thread's first object. */
+static __attribute__((noinline)) void *
+alloc_charged(size_t size, enum span_kind kind, const struct sh_type *type, enum shape shape)
 {
     struct cache *c = cache_of_caller();
     if (unlikely(size == 0))
         return (void *)(uintptr_t)zero_object;
     cache_enter(c);
-    uintptr_t p = alloc_once(c, size, kind, type);
+    void *p = (void *)alloc_once(c, size, kind, type, shape);
     cache_leave(c);
-    return likely(p != 0) ? (void *)p : alloc_retry(c, size, kind, type);
+    if (unlikely(p == NULL))
+        p = alloc_retry(c, size, kind, type, shape);
+    return likely(p != NULL) ? charge_profile(c, p, size, kind) : NULL;
+}
+
+static inline __attribute__((always_inline)) void *
+alloc_inline(size_t size, enum span_kind kind, const struct sh_type *type, enum shape shape)
+{
+    struct cache *c = atomic_load_explicit(&cache_fast, memory_order_relaxed);
+    if (unlikely(c == NULL))
+        return alloc_charged(size, kind, type, shape);
+    if (unlikely(size == 0))
+        return (void *)(uintptr_t)zero_object;
+    cache_enter(c);
+    uintptr_t p = alloc_once(c, size, kind, type, shape);
+    cache_leave(c);
+    return likely(p != 0) ? (void *)p : alloc_retry(c, size, kind, type, shape);
 }
 
 /* ---- The fast path ---- */
@@ -190,11 +239,14 @@ enum layout { NO_LAYOUT, LAYOUT_OF_ALL, LAYOUT_OF_ONE };
 static inline __attribute__((always_inline)) bool
 note_layout(struct span *s, uint32_t index, enum layout layout, const struct sh_type *type)
 {
+    if (layout == NO_LAYOUT)
+        return true;
+    bool keeps = atomic_load_explicit(&s->end_keeps, memory_order_relaxed) | is_plain(type);
     if (layout == LAYOUT_OF_ALL)
-        return (uint32_t)type->pointer_mask[0] ==
-               atomic_load_explicit(&s->slot_mask, memory_order_relaxed);
-    return layout == NO_LAYOUT ||
-           ((s->elem_b & (s->elem_b - 1)) == 0 && span_set_one(s, index, type->pointer_mask[0]));
+        return keeps && (uint32_t)type->pointer_mask[0] ==
+                            atomic_load_explicit(&s->slot_mask, memory_order_relaxed);
+    return keeps && (s->elem_b & (s->elem_b - 1)) == 0 &&
+           span_set_one(s, index, type->pointer_mask[0]);
 }
 
 /*
@@ -203,9 +255,9 @@ note_layout(struct span *s, uint32_t index, enum layout layout, const struct sh_
  * be saved.
  */
 static inline __attribute__((always_inline)) void *
-alloc_fast(size_t size, enum span_kind kind, enum layout layout, const struct sh_type *type)
+alloc_at_hand(struct cache *c, size_t size, enum span_kind kind, enum layout layout,
+              const struct sh_type *type)
 {
-    struct cache *c = cache_self;
     size_t least = kind == KIND_NOSCAN ? TINY_MAX_B : 1;
     if (unlikely(c == NULL || size - least > INLINE_ZERO_MAX_B - least))
         return NULL;
@@ -233,12 +285,19 @@ alloc_fast(size_t size, enum span_kind kind, enum layout layout, const struct sh
     return (void *)p;
 }
 
+static inline __attribute__((always_inline)) void *
+alloc_fast(size_t size, enum span_kind kind, enum layout layout, const struct sh_type *type)
+{
+    struct cache *c = atomic_load_explicit(&cache_fast, memory_order_relaxed);
+    return alloc_at_hand(c, size, kind, layout, type);
+}
+
 /* ---- Entries ---- */
 
 void *
 alloc_object(size_t size, enum span_kind kind, const struct sh_type *type)
 {
-    return alloc_inline(size, kind, type);
+    return alloc_inline(size, kind, type, AN_ARRAY);
 }
 
 static _Noreturn void
@@ -249,13 +308,19 @@ die_without_memory(size_t size)
              size, atomic_load(&pageheap.used_b), pageheap.reserved_b);
 }
 
-void *
-alloc_or_die(size_t size, enum span_kind kind, const struct sh_type *type)
+static inline void *
+alive(void *p, size_t size)
 {
-    void *p = alloc_inline(size, kind, type);
     if (unlikely(p == NULL))
         die_without_memory(size);
     return p;
+}
+
+/* Not part of its callers: their fast paths stay as short as they are. */
+__attribute__((noinline)) void *
+alloc_or_die(size_t size, enum span_kind kind, const struct sh_type *type)
+{
+    return alive(alloc_inline(size, kind, type, AN_ARRAY), size);
 }
 
 enum span_kind
@@ -293,13 +358,19 @@ sh_alloc_noscan(size_t size)
     return likely(p != NULL) ? p : alloc_or_die(size, KIND_NOSCAN, NULL);
 }
 
-/* In a span that has objects of other types too, or at its end. */
+/* In a span that has objects of other types too, or at its end, or while a heap profile is kept. */
 static __attribute__((noinline)) void *
 alloc_typed_slowly(const struct sh_type *type)
 {
-    bool is_sound = type->pointer_mask != NULL && type->size % WORD_B == 0;
-    void *p = is_sound ? alloc_fast(type->size, KIND_TYPED, LAYOUT_OF_ONE, type) : NULL;
-    return likely(p != NULL) ? p : sh_alloc_array(type, 1);
+    enum span_kind kind = alloc_kind_of(type);
+    if (kind != KIND_TYPED)
+        return alloc_or_die(type->size, kind, NULL);
+    void *p = alloc_at_hand(cache_self, type->size, KIND_TYPED, LAYOUT_OF_ONE, type);
+    if (unlikely(p == NULL))
+        return alive(alloc_inline(type->size, kind, type, ONE_OBJECT), type->size);
+    if (likely(atomic_load_explicit(&cache_fast, memory_order_relaxed) != NULL))
+        return p;
+    return charge_profile(cache_self, p, type->size, kind);
 }
 
 void *

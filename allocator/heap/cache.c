@@ -6,7 +6,10 @@
 #define UNTOLD_MAX_B ((int64_t)32 << 10)
 
 _Thread_local struct cache *cache_self;
+_Thread_local _Atomic(struct cache *) cache_fast;
+_Atomic uint32_t cache_sampling SH_STATE;
 _Atomic uint32_t cache_fork_pending SH_STATE;
+bool cache_fences_others SH_STATE;
 struct span cache_empty_span SH_STATE;
 
 void
@@ -105,22 +108,35 @@ cache_count(const struct cache *c)
 
 /* ---- Fork ---- */
 
-/* Dekker's protocol with fork: whoever comes second sees the other. */
 void
-cache_slow_enter(struct cache *c)
+cache_fork_init(void)
 {
-    atomic_store(&c->in_slow, 1);
-    while (unlikely(atomic_load(&cache_fork_pending))) {
-        atomic_store(&c->in_slow, 0);
-        os_futex_wait(&cache_fork_pending, 1, 0);
-        atomic_store(&c->in_slow, 1);
-    }
+    cache_fences_others = os_fence_init();
 }
 
 void
-cache_slow_leave(struct cache *c)
+cache_fork_begin(void)
 {
-    atomic_store_explicit(&c->in_slow, 0, memory_order_release);
+    atomic_store(&cache_fork_pending, 1);
+    if (cache_fences_others)
+        os_fence_others();
+}
+
+void
+cache_fork_end(void)
+{
+    atomic_store(&cache_fork_pending, 0);
+    os_futex_wake_all(&cache_fork_pending);
+}
+
+void
+cache_slow_wait(struct cache *c)
+{
+    do {
+        atomic_store(&c->in_slow, 0);
+        os_futex_wait(&cache_fork_pending, 1, 0);
+        atomic_store(&c->in_slow, 1);
+    } while (atomic_load(&cache_fork_pending));
 }
 
 /* ---- Refill ---- */

@@ -33,6 +33,7 @@ struct cache {
     struct span *spans[NROWS]; /* never NULL: cache_empty_span has no free slot */
     struct stock stock[NROWS];
     uint32_t shard;     /* of the central lists, see central.h */
+    uint32_t number;    /* of its thread among those there are, from 0: see threads_numbers() */
     uintptr_t tiny;     /* the current tiny block, 0: none */
     uint32_t tiny_used; /* bytes taken of it */
     int64_t unpaid_b;   /* taken while a collection marks and not yet paid for; negative: credit */
@@ -42,10 +43,18 @@ struct cache {
     _Atomic uint32_t depth;
     _Atomic uint32_t stop_pending;
     _Atomic uint32_t in_slow;
+    /* Of the heap profile, see observe/profile.c. */
+    uint32_t sample_epoch;  /* the cache_sampling that the rest belongs to */
+    uint64_t sample_left_b; /* until the next sample */
+    uint64_t sample_random;
     struct counts counts;
 };
 
 extern _Thread_local struct cache *cache_self __attribute__((tls_model("initial-exec")));
+/* The same for the fast path. NULL while a heap profile is kept, too, so that each object goes the
+   longer way, where it is charged to the profile; whoever sets the rate changes it for all threads.
+ */
+extern _Thread_local _Atomic(struct cache *) cache_fast __attribute__((tls_model("initial-exec")));
 extern struct span cache_empty_span;
 
 /** The calling thread's cache, made for it if it has none. */
@@ -69,10 +78,43 @@ bool cache_refill(struct cache *c, unsigned row);
 /** Adds src to dst and clears src. */
 void counts_move(struct counts *dst, struct counts *src);
 
-/* Set while a thread forks: slow paths wait at their entrance. */
+/* 0: no heap profile is kept. Else another number each time that its rate is set. */
+extern _Atomic uint32_t cache_sampling;
+
+/*
+ * Slow sections against fork, by Dekker's protocol: each sets its flag and then looks at the
+ * other's, so whoever comes second sees the other. Between the two belongs a barrier, which waits
+ * for all stores that are under way: those that have just zeroed memory which is in no cache. Slow
+ * sections are frequent and forks are not, so the forking thread makes all others pass the barrier
+ * (cache_fork_begin), and a slow section has none; unless the kernel cannot do that.
+ */
 extern _Atomic uint32_t cache_fork_pending;
-void cache_slow_enter(struct cache *c);
-void cache_slow_leave(struct cache *c);
+extern bool cache_fences_others; /* fork does it for all */
+void cache_fork_init(void);
+/** From here on nobody enters a slow section; those inside are seen by their in_slow. */
+void cache_fork_begin(void);
+void cache_fork_end(void);
+/** Waits until the fork is over, and enters then. */
+void cache_slow_wait(struct cache *c);
+
+static inline void
+cache_slow_enter(struct cache *c)
+{
+    if (likely(cache_fences_others)) {
+        atomic_store_explicit(&c->in_slow, 1, memory_order_relaxed);
+        signal_fence();
+    } else {
+        atomic_store(&c->in_slow, 1);
+    }
+    if (unlikely(atomic_load(&cache_fork_pending)))
+        cache_slow_wait(c);
+}
+
+static inline void
+cache_slow_leave(struct cache *c)
+{
+    atomic_store_explicit(&c->in_slow, 0, memory_order_release);
+}
 
 static inline void
 cache_enter(struct cache *c)

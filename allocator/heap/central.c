@@ -1,9 +1,11 @@
 #include "heap/central.h"
 
 #include "heap/meta.h"
+#include "heap/os.h"
 
-#define SWEEP_TRIES 100     /* spans swept in search of one slot, as in Go's mcentral */
-#define STOCK_PAGES_MAX 16u /* of the spans that are fetched at once, unless it is one */
+#define SWEEP_TRIES 100               /* spans swept in search of one slot, as in Go's mcentral */
+#define STOCK_PAGES_MAX 16u           /* of the spans that are fetched at once, unless it is one */
+#define POPULATE_B ((size_t)32 << 10) /* of memory that is fetched between two looks at a stop */
 
 struct central {
     struct lock lock;
@@ -226,6 +228,15 @@ sweep_into(struct cache *c, struct stock *stock, struct span *unswept)
     return n;
 }
 
+/* Every slot will be used. In pieces, so that a stop need not wait for it: what is left when one is
+   asked for comes when it is touched. */
+static void
+populate(const struct cache *c, uintptr_t base, size_t size)
+{
+    for (size_t at = 0; at < size && !atomic_load(&c->stop_pending); at += POPULATE_B)
+        os_populate((void *)(base + at), size_min(POPULATE_B, size - at));
+}
+
 /*
  * Up to n new spans, side by side. Spans of two threads should not alternate in memory: processors
  * fetch ahead of what they write, beyond a page's end too, and take each other's lines away. (Two
@@ -242,7 +253,10 @@ make_spans(struct cache *c, unsigned row, size_t n)
     if (base == 0)
         return;
     hook_pages_taken(c);
-    for (size_t i = n; i-- > 0;) { /* so that the lowest is at hand first */
+    if (!needzero)
+        populate(c, base, n * npages * PAGE_B);
+    /* from the end, so that the lowest is at hand first */
+    for (size_t i = n; i-- > 0;) {
         uintptr_t at = base + i * npages * PAGE_B;
         struct span *s = pageheap_make_span(at, npages, class, row_kind(row), needzero);
         if (s == NULL)

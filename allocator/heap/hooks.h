@@ -1,6 +1,6 @@
 /*
- * What the heap asks of the collector. The heap declares, the collector defines: so the heap needs
- * no header of the room above it, and can be tested with a few stubs in the collector's place.
+ * What the heap asks of the collector, and of the heap profile. The heap declares, the rooms above
+ * define: so the heap needs no header of theirs, and can be tested with a few stubs in their place.
  */
 #ifndef SPANHEAP_HOOKS_H
 #define SPANHEAP_HOOKS_H
@@ -19,6 +19,9 @@ void hook_allocation_point(struct cache *c, size_t size);
 void hook_mark_freed(struct span *s, uint32_t index);
 /** An object with notes of the collector is about to be freed by sh_free: they go with it. */
 void hook_forget_specials(struct span *s, uintptr_t object);
+/** A new object of `size` bytes ends a gap between two samples of the heap profile. Holds nothing.
+ */
+void hook_sample(struct cache *c, uintptr_t object, size_t size);
 /** No memory for `size` bytes: collects, asks the user's hook. True: try again. */
 bool hook_out_of_memory(size_t size, unsigned attempt);
 /** A stop is asked for, and the thread is at a place where it can stop. */

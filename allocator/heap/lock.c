@@ -12,7 +12,8 @@ static bool
 try_take(struct lock *lock)
 {
     uint32_t expected = 0;
-    return atomic_compare_exchange_strong(&lock->state, &expected, 1);
+    return atomic_load_explicit(&lock->state, memory_order_relaxed) == 0 &&
+           atomic_compare_exchange_strong(&lock->state, &expected, 1);
 }
 
 /* Whoever holds a lock that a stopped world may need cannot be stopped. The two lowest ranks order
@@ -23,20 +24,41 @@ holds_off_stops(const struct lock *lock)
     return lock->rank >= RANK_CENTRAL && cache_self != NULL;
 }
 
+bool
+lock_try(struct lock *lock)
+{
+    if (holds_off_stops(lock))
+        cache_enter(cache_self);
+    sh_invariant((held_ranks >> lock->rank) == 0);
+    if (try_take(lock)) {
+        held_ranks |= 1u << lock->rank;
+        return true;
+    }
+    if (holds_off_stops(lock))
+        cache_leave(cache_self);
+    return false;
+}
+
 void
-lock_take(struct lock *lock)
+lock_take_spinning(struct lock *lock, unsigned spins)
 {
     if (holds_off_stops(lock))
         cache_enter(cache_self);
     sh_invariant((held_ranks >> lock->rank) == 0);
     held_ranks |= 1u << lock->rank;
-    for (int i = 0; i < SPINS; i++) {
+    for (unsigned i = 0; i < spins; i++) {
         if (try_take(lock))
             return;
         pause_processor();
     }
     while (atomic_exchange(&lock->state, 2) != 0)
         os_futex_wait(&lock->state, 2, 0);
+}
+
+void
+lock_take(struct lock *lock)
+{
+    lock_take_spinning(lock, SPINS);
 }
 
 void

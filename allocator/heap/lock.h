@@ -12,7 +12,9 @@ enum lock_rank {
     RANK_CYCLE = 1, /* one collection at a time */
     RANK_WORLD,     /* the list of threads; held while the world is stopped */
     RANK_CENTRAL,   /* the span lists of one span class; never two at once */
-    RANK_SPECIALS,  /* finalizers and weak references */
+    RANK_SPECIALS,  /* what spans note about single objects */
+    RANK_PROFILE,   /* the counters of the heap profile */
+    RANK_TASKS,     /* the queue of tasks, or the list of stacks; never both at once */
     RANK_PAGEHEAP,  /* pages and arenas */
     RANK_META,      /* bookkeeping memory */
     RANK_WORK,      /* what marking has still to do */
@@ -24,6 +26,10 @@ struct lock {
 };
 
 void lock_take(struct lock *lock);
+/** The same for one that is soon dropped as a rule: looks `spins` times before it sleeps. */
+void lock_take_spinning(struct lock *lock, unsigned spins);
+/** Takes it if it is free. */
+bool lock_try(struct lock *lock);
 void lock_drop(struct lock *lock);
 
 #endif

@@ -14,12 +14,15 @@
 #define _GNU_SOURCE
 #include "heap/os.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,6 +50,23 @@ void
 os_advise_huge_pages(void *start, size_t size, bool wanted)
 {
     madvise(start, size, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+/* Since Linux 5.14; an older kernel does not know the advice, and the pages come when touched. */
+void
+os_populate(void *start, size_t size)
+{
+    madvise(start, size, MADV_POPULATE_WRITE);
+}
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 /* since Linux 6.13 */
+#endif
+
+bool
+os_guard(void *start, size_t size)
+{
+    return madvise(start, size, MADV_GUARD_INSTALL) == 0;
 }
 
 void
@@ -82,6 +102,29 @@ uint64_t
 os_now_ns(void)
 {
     return clock_ns(CLOCK_MONOTONIC);
+}
+
+/* Before the kernel has gathered enough, addresses and the time must do. */
+bool
+os_fence_init(void)
+{
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+void
+os_fence_others(void)
+{
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
+        sh_fatal("membarrier, which the kernel has offered, fails: error %d", errno);
+}
+
+uint64_t
+os_random(void)
+{
+    uint64_t bits;
+    if (getrandom(&bits, sizeof bits, GRND_NONBLOCK) == (ssize_t)sizeof bits)
+        return bits;
+    return (os_now_ns() ^ (uintptr_t)&bits) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 uint64_t

@@ -13,6 +13,10 @@ bool os_commit(void *start, size_t size);
 /** Asks for huge pages behind a usable range, or refuses them. A wish; a kernel without them
  * ignores it. */
 void os_advise_huge_pages(void *start, size_t size, bool wanted);
+/** Backs a usable range with memory at once, cheaper than page by page as it is touched. A wish. */
+void os_populate(void *start, size_t size);
+/** Makes touching a usable range fatal, without a mapping of its own. False: the kernel cannot. */
+bool os_guard(void *start, size_t size);
 /** Drops the memory behind a usable range; it stays usable and reads as zero again. */
 void os_release(void *start, size_t size);
 /** Usable zeroed memory for bookkeeping, or NULL. */
@@ -24,10 +28,17 @@ uint64_t os_now_ns(void);         /**< CLOCK_MONOTONIC */
 uint64_t os_cpu_ns(void);         /**< CPU time of this thread */
 uint64_t os_process_cpu_ns(void); /**< of all threads of this process, ended ones too */
 unsigned os_processors(void);     /**< that this process may use; at least 1 */
+uint64_t os_random(void);         /**< random bits, to seed generators and hashes */
 size_t os_rss_b(void);            /**< resident memory of this process; 0: not known */
 
 /** Writes to standard error; no cancellation point, unlike write(). */
 void os_write_error(const char *text, size_t length);
+
+/** Before os_fence_others(), in each process (a fork's child, too). False: the kernel has no such
+ * thing. */
+bool os_fence_init(void);
+/** Makes every other thread of the process pass a full memory barrier. Takes microseconds. */
+void os_fence_others(void);
 
 /** Waits while *word == value (spurious returns happen). timeout_ns 0: for ever. */
 void os_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns);

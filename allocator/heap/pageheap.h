@@ -40,6 +40,14 @@ pageheap_span_of(uintptr_t address)
     return atomic_load_explicit(&pageheap.page_span[offset >> PAGE_SHIFT], memory_order_acquire);
 }
 
+/** Whether a root's word keeps an object that ends there. Any word, any thread. */
+static inline bool
+pageheap_end_keeps(uintptr_t word)
+{
+    const struct span *s = pageheap_span_of(word - 1);
+    return s != NULL && atomic_load_explicit(&s->end_keeps, memory_order_relaxed);
+}
+
 /** Takes pages without making a span of them. 0: no memory. *needzero: they may have old contents.
  */
 uintptr_t pageheap_take_pages(size_t npages, bool *needzero);

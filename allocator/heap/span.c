@@ -87,6 +87,7 @@ span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum s
     atomic_store(&s->has_specials, 0);
     atomic_store(&s->has_born, 0);
     atomic_store(&s->has_freed, 0);
+    atomic_store(&s->end_keeps, kind != KIND_TYPED || class == 0);
     atomic_store(&s->slot_mask, 0);
     s->layout.types = NULL;
     s->bits = meta_alloc(bits_b(s->nelems));
@@ -377,6 +378,7 @@ span_set_type(struct span *s, uint32_t index, const struct sh_type *type)
 bool
 span_change_type(struct span *s, uint32_t index, const struct sh_type *type)
 {
+    atomic_store_explicit(&s->end_keeps, 1, memory_order_relaxed);
     if (has_bitmap(s))
         return span_pointer_mask(s, index) == slot_mask(type, (unsigned)(s->elem_b / WORD_B));
     return span_set_type(s, index, type);

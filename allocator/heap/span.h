@@ -75,6 +75,8 @@ struct span {
     uint8_t needzero;          /* slots may hold old contents */
     _Atomic uint8_t has_born;  /* some bit `born` is set */
     _Atomic uint8_t has_freed; /* some bit `freed` is, or was */
+    _Atomic uint8_t end_keeps; /* a root's word at the end of an object keeps it: not all are of
+                                  SH_PLAIN_TYPE() */
     _Atomic uint32_t free_index;
     _Atomic uint64_t slot_mask; /* typed, up to BITMAP_MAX_B: the pointer words of every slot */
     union {
@@ -93,7 +95,7 @@ struct span {
     _Atomic uint32_t shard; /* of the central lists it belongs to */
 
     _Atomic uint32_t sweepgen;
-    _Atomic uint32_t has_specials; /* the collector has notes about some of its objects, or had */
+    _Atomic uint32_t has_specials; /* the collector has notes about some of its objects */
     struct special *specials;      /* the collector's; see finalizer.h */
 
     /* Membership of a central list. */

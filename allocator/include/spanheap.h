@@ -11,8 +11,8 @@
  * malloc or mmap, files and pipes, pointers stored with changed bits (XOR lists, tagged pointers
  * that leave the object), an address kept only *before* the start of its object. Keep another
  * pointer to such an object, or use SH_KEEP_ALIVE(). A pointer anywhere into an object keeps the
- * whole object. On stacks and in registers, a pointer one past its end does too; inside heap
- * objects it does not (as in Go).
+ * whole object. On stacks and in registers, a pointer one past its end does too (but see
+ * SH_PLAIN_TYPE()); inside heap objects it does not (as in Go).
  *
  * Threads: each thread that touches the heap must be attached (see "Threads" below).
  * Signals: one signal stops threads (SH_SIGNAL, default SIGPWR). A signal handler may hold
@@ -73,18 +73,30 @@ struct sh_type {
     const char *name; /**< for messages */
     size_t size;      /**< of one element, bytes; a multiple of 8 if it holds pointers */
     const uint64_t *pointer_mask; /**< bit i%64 of [i/64]: word i may be a pointer; NULL: none is */
+    unsigned flags;               /**< of enum sh_type_flags, or 0 */
+};
+
+enum sh_type_flags {
+    SH_TYPE_PLAIN = 1, /**< no loop runs through the object; see SH_PLAIN_TYPE() */
 };
 
 /** The mask bit of one pointer field among the first 64 words of a type. */
 #define SH_POINTER_AT(type, field) (UINT64_C(1) << (offsetof(type, field) / sizeof(void *)))
 /** A descriptor for a type of at most 64 words (512 bytes); for a larger one fill struct sh_type.
  */
-#define SH_TYPE(type, mask)                                                                        \
+#define SH_TYPE(type, mask) SH_TYPE_WITH_FLAGS(type, mask, 0)
+/**
+ * The same for a plain struct: it ends in no array, and no code goes through its bytes in a loop.
+ * A compiler may keep nothing of an array but the address past its end while a loop runs, so on
+ * stacks and in registers such an address keeps the object that it ends; but it also is the address
+ * of the object that comes next, which so keeps its neighbour. An object that sh_alloc_typed()
+ * makes of a plain type is not kept in that way: trees and lists of plain structs are freed as soon
+ * as they are garbage. (Arrays of the type are kept as others are.)
+ */
+#define SH_PLAIN_TYPE(type, mask) SH_TYPE_WITH_FLAGS(type, mask, SH_TYPE_PLAIN)
+#define SH_TYPE_WITH_FLAGS(type, mask, flags)                                                      \
     {                                                                                              \
-#type, sizeof(type), (const uint64_t[])                                                    \
-        {                                                                                          \
-            (mask)                                                                                 \
-        }                                                                                          \
+#type, sizeof(type), (const uint64_t[]){mask }, flags                                      \
     }
 
 /**
@@ -302,8 +314,9 @@ struct sh_stats {
     uint64_t next_gc_b;       /**< the heap goal; UINT64_MAX when off */
     uint64_t last_gc_ns;      /**< CLOCK_MONOTONIC at the end of the last collection; 0: none */
     uint64_t marked_b;        /**< found live by the last collection */
+    uint64_t most_marked_b;   /**< found live by the collection that found most */
     uint64_t pause_total_ns;  /**< all stops together */
-    uint64_t stack_roots_b;   /**< scanned in the last collection: stacks and registers */
+    uint64_t stack_roots_b;   /**< scanned in the last collection: stacks, parked ones too */
     uint64_t data_roots_b;    /**< scanned in the last collection: data segments, TLS, ranges */
     uint32_t num_gc;          /**< collections finished */
     uint32_t num_forced_gc;   /**< of these by sh_collect() */
@@ -398,6 +411,51 @@ SH_API void sh_trace_stop(void);
  * be opened or written in full (a piece of it may be left).
  */
 SH_API int sh_trace_write(const char *path);
+
+/* ---- Heap profile -----------------------------------------------------------------------------
+ */
+/*
+ * Which code allocates, and which code's objects are in use, estimated from samples: one in 512 KiB
+ * of allocated bytes on average, with its stack. SH_PROFILE=FILE does all of this without a line of
+ * code; `go tool pprof -top FILE` shows it. As in Go, the profile is that of the heap at the end of
+ * the last collection that has been swept; allocations since then are not counted yet. Before the
+ * first one all are.
+ */
+
+/** The rate of SH_PROFILE without SH_PROFILE_RATE. */
+#define SH_PROFILE_RATE_DEFAULT ((size_t)512 << 10)
+/**
+ * Takes a sample once in rate_b allocated bytes on average from now on, by every thread (Go's
+ * MemProfileRate); 1: each object; 0: no more, what has been counted stays. Meanwhile allocation
+ * takes its longer path. Objects that share a 16-byte block count as their block. Returns the old
+ * rate. For an attached thread; may wait for a stop to end. Fatal without memory for the tables.
+ */
+SH_API size_t sh_profile_set_rate(size_t rate_b);
+
+#define SH_PROFILE_FRAMES 64
+/** Objects of one size, rounded to its size class, that one stack has allocated. */
+struct sh_profile_record {
+    size_t size;                        /**< of an object, bytes */
+    uint64_t alloc_objects, alloc_b;    /**< allocated since the start; estimated from samples */
+    uint64_t inuse_objects, inuse_b;    /**< of these, not freed; the same */
+    size_t nstack;                      /**< of the innermost frames, which are kept */
+    uintptr_t stack[SH_PROFILE_FRAMES]; /**< return addresses, innermost first, without the
+                                           library's own frames at that end */
+};
+/**
+ * Copies the profile, at most max records; out may be NULL with max 0. Returns how many there are.
+ * Any thread, at any time, but not from a signal handler. Uses malloc; without memory it returns 0.
+ */
+SH_API size_t sh_profile_read(struct sh_profile_record *out, size_t max);
+/**
+ * Writes the profile to a file in the format of pprof (gzip-compressed protobuf, with the names of
+ * the functions); what was there before is overwritten. sh_collect() before brings it up to date.
+ * May be called at any time, by any thread, as often as wanted; the threads go on meanwhile. Not
+ * from a signal handler. Returns 0, or -1 with errno: EINVAL (path is NULL, or there never was a
+ * rate), ENOMEM, or why the file could not be opened or written in full (a piece of it may be
+ * left).
+ */
+SH_API int sh_profile_write(const char *path);
 
 /* ---- Hooks ------------------------------------------------------------------------------------
  */

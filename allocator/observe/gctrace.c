@@ -75,7 +75,7 @@ observe_format_trace(const struct cycle_record *r, char *out, size_t size)
                      (unsigned long long)(since_ms % 1000), percent, t.stop, t.mark, t.end,
                      t.stop_cpu, t.assist_cpu, t.background_cpu, t.idle_cpu, t.end_cpu,
                      mb(r->live_before_b), mb(r->live_after_b), mb(r->marked_b), mb(r->goal_b),
-                     mb(cycle.roots.stacks), mb(cycle.roots.data), processors,
+                     mb(cycle.stacks_b), mb(cycle.roots.data), processors,
                      r->pause.trigger == SH_TRIGGER_FORCED ? " (forced)" : "");
     return n < 0 ? 0 : size_min((size_t)n, size - 1);
 }

@@ -47,16 +47,6 @@ histogram_record(struct histogram *h, uint64_t value)
     h->buckets[bucket_of(value)]++;
 }
 
-void
-histogram_merge(struct histogram *dst, const struct histogram *src)
-{
-    dst->count += src->count;
-    dst->sum += src->sum;
-    dst->max = src->max > dst->max ? src->max : dst->max;
-    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
-        dst->buckets[i] += src->buckets[i];
-}
-
 /* q * count rounded up; a hair less first, or 0.07 * 100 = 7.000000000000001 would be rank 8. */
 static uint64_t
 rank_of(double q, uint64_t count)
@@ -77,17 +67,4 @@ histogram_quantile(const struct histogram *h, double q)
             return high_of(h, i);
     }
     return 0;
-}
-
-bool
-histogram_next(const struct histogram *h, struct histogram_bucket *b)
-{
-    while (b->next < HISTOGRAM_BUCKETS && h->buckets[b->next] == 0)
-        b->next++;
-    if (b->next == HISTOGRAM_BUCKETS)
-        return false;
-    b->low = low_of(b->next);
-    b->high = high_of(h, b->next);
-    b->count = h->buckets[b->next++];
-    return true;
 }

@@ -21,22 +21,11 @@ struct histogram {
     uint64_t buckets[HISTOGRAM_BUCKETS];
 };
 
-/* One bucket in a walk, and where the walk goes on. */
-struct histogram_bucket {
-    uint64_t low, high; /* the values it stands for, both included */
-    uint64_t count;
-    unsigned next;
-};
-
 void histogram_record(struct histogram *h, uint64_t value);
-/** Adds all that src has counted to dst. */
-void histogram_merge(struct histogram *dst, const struct histogram *src);
 /**
  * The value that a share q (0 to 1) of those recorded do not exceed, by nearest rank: never too
  * small, at most 1/128 too large; q = 1 gives the largest exactly. 0 if nothing was recorded.
  */
 uint64_t histogram_quantile(const struct histogram *h, double q);
-/** Steps to the next bucket that holds something, upwards; start with {0}. False: no more. */
-bool histogram_next(const struct histogram *h, struct histogram_bucket *b);
 
 #endif

@@ -8,6 +8,7 @@
 #include <spanheap.h>
 
 struct cycle_record;
+struct profile_bucket;
 
 void observe_init(void);
 /**
@@ -26,5 +27,20 @@ void observe_print_trace(const struct cycle_record *r);
 /** The line itself, ending in a newline, for tests. Returns its length. */
 size_t observe_format_trace(const struct cycle_record *r, char *out, size_t size);
 uint64_t observe_pause_total_ns(void);
+
+/**
+ * Samples allocations, one in rate_b bytes on average, for a heap profile that is written to a file
+ * at the program's normal end. file NULL: none is, and SETTING_UNSET then means no samples. Fatal
+ * if the file cannot be written.
+ */
+void observe_profile_init(const char *file, uint64_t rate_b);
+/** An object of a bucket has begun; sh_free has ended it; it was found dead. See profile.h. */
+void observe_sample_made(struct profile_bucket *b);
+void observe_sample_freed(struct profile_bucket *b);
+void observe_sample_swept(struct profile_bucket *b);
+
+/** Around fork: the locks of the heap profile. */
+void observe_lock_for_fork(void);
+void observe_unlock_for_fork(void);
 
 #endif

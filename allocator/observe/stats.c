@@ -62,7 +62,8 @@ fill_cycles(struct sh_stats *out)
     out->num_forced_gc = cycle.forced;
     out->last_gc_ns = out->num_gc == 0 ? 0 : atomic_load(&cycle.last_end_ns);
     out->marked_b = cycle.marked_b;
-    out->stack_roots_b = cycle.roots.stacks;
+    out->most_marked_b = cycle.most_marked_b;
+    out->stack_roots_b = cycle.stacks_b;
     out->data_roots_b = cycle.roots.data;
     out->num_stops = (uint32_t)world.stops;
     out->num_threads = world.nthreads;

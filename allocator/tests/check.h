@@ -31,7 +31,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
+#include "need.h"
+
 #define NOINLINE __attribute__((noinline, noclone, unused))
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -39,6 +40,20 @@
 #else
 #define UNDER_ASAN 0
 #endif
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#else
+#define UNDER_TSAN 0
+#endif
+
+/* Whether harness/ctests.py runs this program under valgrind: some twenty times slower, and a
+   program that it starts anew runs natively. */
+static inline bool
+under_valgrind(void)
+{
+    const char *mode = getenv("SPANHEAP_TEST_MODE");
+    return mode != NULL && strcmp(mode, "valgrind") == 0;
+}
 
 /* ---- Random numbers: xorshift64*, the same on every machine ---- */
 
@@ -246,16 +261,6 @@ run_part(const struct program_part *parts, size_t n, const char *name)
     return 2;
 }
 
-/* In a child: says what is wrong and ends it. cmocka's assertions work in the parent only. */
-static NOINLINE void
-need(bool condition, const char *what)
-{
-    if (condition)
-        return;
-    fprintf(stderr, "not so: %s\n", what);
-    _exit(1);
-}
-
 static NOINLINE void
 assert_success(const struct outcome *out)
 {
@@ -282,6 +287,21 @@ assert_child_dies(void (*work)(void *arg), void *arg, const char *words)
     static struct outcome out;
     run_in_child(&out, work, arg);
     assert_fatal(&out, words);
+}
+
+/* The child ended by a panic that nobody recovered; `words` begin its message. */
+static inline void
+assert_child_panics(void (*work)(void *arg), void *arg, const char *words)
+{
+    static struct outcome out;
+    char line[300];
+    snprintf(line, sizeof line, "panic: %s", words);
+    run_in_child(&out, work, arg);
+    if (out.code != 128 + SIGABRT || strstr(out.text, line) == NULL)
+        print_error("child ended with %d, wanted \"%s\": %s\n", out.code, line, out.text);
+    assert_int_equal(out.code, 128 + SIGABRT);
+    assert_non_null(strstr(out.text, line));
+    assert_non_null(strstr(out.text, "[running]:"));
 }
 
 static inline void

@@ -28,9 +28,9 @@ struct box {
     struct node *slots[SLOTS];
 };
 static const uint64_t box_mask = (1u << SLOTS) - 1;
-static const struct sh_type box_type = {"box", sizeof(struct box), &box_mask};
+static const struct sh_type box_type = {"box", sizeof(struct box), &box_mask, 0};
 static const uint64_t one_word = 1;
-static const struct sh_type box_pointer_type = {"box *", sizeof(struct box *), &one_word};
+static const struct sh_type box_pointer_type = {"box *", sizeof(struct box *), &one_word, 0};
 
 static struct {
     uint64_t seed, rounds, seconds, every;

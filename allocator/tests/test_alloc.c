@@ -196,9 +196,9 @@ test_try_alloc_reports_overflow_and_lack_of_memory(void **state)
 }
 
 static const uint64_t pair_mask = 3;
-static const struct sh_type pair_type = {"pair", 16, &pair_mask};
-static const struct sh_type odd_type = {"odd", 12, &pair_mask};
-static const struct sh_type byte_type = {"byte", 1, NULL};
+static const struct sh_type pair_type = {"pair", 16, &pair_mask, 0};
+static const struct sh_type odd_type = {"odd", 12, &pair_mask, 0};
+static const struct sh_type byte_type = {"byte", 1, NULL, 0};
 
 static void
 allocate_too_large_array(void *arg)

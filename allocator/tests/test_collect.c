@@ -190,7 +190,7 @@ make_typed_array(void *arg)
 {
     struct shape *s = arg;
     s->mask[s->pointer / 64] = UINT64_C(1) << (s->pointer % 64);
-    s->type = (struct sh_type){"wide", s->words * WORD_B, s->mask};
+    s->type = (struct sh_type){"wide", s->words * WORD_B, s->mask, 0};
     void **array = sh_alloc_array(&s->type, s->count);
     for (size_t i = 0; i < s->count; i++) {
         void *yes = sh_alloc(32), *no = sh_alloc(32);
@@ -235,7 +235,7 @@ make_many_typed(void *shape)
 {
     struct shape *s = shape;
     s->mask[0] = UINT64_C(1) << s->pointer;
-    s->type = (struct sh_type){"slot", s->words * WORD_B, s->mask};
+    s->type = (struct sh_type){"slot", s->words * WORD_B, s->mask, 0};
     void **table = sh_alloc(N * sizeof *table);
     for (size_t i = 0; i < N; i++) {
         void **object = sh_alloc_typed(&s->type), *target = sh_alloc(32);
@@ -325,10 +325,12 @@ test_list_of_a_million_is_marked_without_a_deep_stack(void **state)
     run_elsewhere(check_list, &length);
     sh_stats_read(&stats);
     assert_true(stats.marked_b >= length * 24);
+    uint64_t with_list_b = stats.marked_b;
     held = NULL;
     collect();
     sh_stats_read(&stats);
     assert_true(stats.marked_b < length);
+    assert_int_equal(stats.most_marked_b, with_list_b);
 }
 
 /* ---- Zombies ---- */

@@ -5,6 +5,8 @@
 
 #include <spanheap/defer.h>
 
+enum { KEPT = 32 }; /* records that a thread keeps */
+
 static size_t order[100], calls;
 
 static void
@@ -93,7 +95,7 @@ test_each_call_takes_a_record_of_80_bytes(void **state)
     sh_collect();
     sh_set_gogc(SH_GOGC_OFF);
     sh_stats_read(&before);
-    for (int i = 0; i < 1000; i++)
+    for (int i = 0; i < 1000 + KEPT; i++) /* those that earlier tests have left come first */
         sh_defer(&scope, note, NULL);
     sh_stats_read(&after);
     sh_set_gogc(100);
@@ -104,7 +106,7 @@ test_each_call_takes_a_record_of_80_bytes(void **state)
 
 static uintptr_t hidden[64];
 
-static void
+static NOINLINE void
 defer_objects(void *scope)
 {
     for (size_t i = 0; i < COUNT_OF(hidden); i++) {
@@ -114,7 +116,7 @@ defer_objects(void *scope)
     }
 }
 
-static void
+static NOINLINE void
 run_scope(void *scope)
 {
     calls = 0;
@@ -127,14 +129,110 @@ static void
 test_scope_holds_its_arguments_until_it_is_run(void **state)
 {
     (void)state;
-    static struct sh_defer_scope scope;
-    run_elsewhere(defer_objects, &scope);
+    struct sh_defer_scope scope = {0};
+    defer_objects(&scope);
+    clear_stack();
     sh_collect();
     assert_int_equal(count_alive(hidden, COUNT_OF(hidden)), COUNT_OF(hidden));
-    run_elsewhere(run_scope, &scope);
+    run_scope(&scope);
     assert_int_equal(calls, COUNT_OF(hidden));
     collect();
     assert_int_equal(count_alive(hidden, COUNT_OF(hidden)), 0);
+}
+
+static NOINLINE int
+leave_early(bool early)
+{
+    SH_SCOPE(scope);
+    struct sh_defer_record record;
+    sh_defer(&scope, note, (void *)1);
+    sh_defer_record(&scope, &record, note, (void *)2);
+    if (early)
+        return 1;
+    sh_defer(&scope, note, (void *)3);
+    return 2;
+}
+
+static void
+test_scope_ends_with_its_block(void **state)
+{
+    (void)state;
+    static const size_t early[] = {2, 1}, late[] = {3, 2, 1};
+    calls = 0;
+    assert_int_equal(leave_early(true), 1);
+    assert_int_equal(calls, 2);
+    assert_memory_equal(order, early, sizeof early);
+    calls = 0;
+    assert_int_equal(leave_early(false), 2);
+    assert_int_equal(calls, 3);
+    assert_memory_equal(order, late, sizeof late);
+}
+
+/* Whether the newest of n records is an object of the heap. */
+static NOINLINE bool
+defer_openly(size_t n)
+{
+    SH_OPEN_SCOPE(scope);
+    for (uintptr_t i = 1; i <= n; i++)
+        sh_defer_open(&scope, note, (void *)i);
+    return sh_object_base(scope.scope.last) != NULL;
+}
+
+static void
+test_open_records_take_no_memory_up_to_the_eighth(void **state)
+{
+    (void)state;
+    for (size_t n = 7; n <= 10; n++) {
+        calls = 0;
+        assert_int_equal(defer_openly(n), n > 8);
+        assert_int_equal(calls, n);
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(order[i], n - i);
+    }
+}
+
+static NOINLINE void
+defer_many(size_t n)
+{
+    SH_SCOPE(scope);
+    for (size_t i = 0; i < n; i++)
+        sh_defer(&scope, note, NULL);
+}
+
+static void
+test_records_that_have_run_are_used_again(void **state)
+{
+    (void)state;
+    struct sh_stats before, after;
+    defer_many(KEPT);
+    sh_stats_read(&before);
+    for (int i = 0; i < 100; i++) {
+        calls = 0;
+        defer_many(KEPT);
+    }
+    sh_stats_read(&after);
+    assert_int_equal(after.mallocs, before.mallocs);
+    calls = 0;
+    defer_many(KEPT + 5);
+    sh_stats_read(&after);
+    assert_int_equal(after.mallocs, before.mallocs + 5);
+}
+
+static void
+end_out_of_turn(void *arg)
+{
+    (void)arg;
+    struct sh_defer_scope first = {0}, second = {0};
+    sh_defer(&first, note, NULL);
+    sh_defer(&second, note, NULL);
+    sh_defer_run(&first);
+}
+
+static void
+test_scope_that_ends_out_of_turn_is_fatal(void **state)
+{
+    (void)state;
+    assert_child_dies(end_out_of_turn, NULL, "a scope that began later has not ended");
 }
 
 static void
@@ -160,6 +258,10 @@ main(void)
         cmocka_unit_test(test_scopes_nest),
         cmocka_unit_test(test_each_call_takes_a_record_of_80_bytes),
         cmocka_unit_test(test_scope_holds_its_arguments_until_it_is_run),
+        cmocka_unit_test(test_scope_ends_with_its_block),
+        cmocka_unit_test(test_open_records_take_no_memory_up_to_the_eighth),
+        cmocka_unit_test(test_records_that_have_run_are_used_again),
+        cmocka_unit_test(test_scope_that_ends_out_of_turn_is_fatal),
         cmocka_unit_test(test_no_function_to_call_is_fatal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

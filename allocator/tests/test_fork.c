@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include "collector/verify.h"
+#include "heap/cache.h"
 
 enum { FORKS = 200, SLOTS = 64 };
 
@@ -184,6 +185,17 @@ test_fork_while_others_allocate_hard(void **state)
     with_hard_workers(3, work_a_little, FORKS);
 }
 
+/* Nobody else is in the heap while the flag changes. */
+static void
+test_fork_where_the_kernel_cannot_fence_others(void **state)
+{
+    (void)state;
+    bool can = cache_fences_others;
+    cache_fences_others = false;
+    with_hard_workers(3, work_a_little, FORKS / 4);
+    cache_fences_others = can;
+}
+
 static void *
 collect_hard(void *arg)
 {
@@ -281,6 +293,7 @@ main(void)
         cmocka_unit_test(test_child_s_own_thread_can_be_stopped),
         cmocka_unit_test(test_child_has_one_thread_and_makes_new_ones),
         cmocka_unit_test(test_fork_while_others_allocate_hard),
+        cmocka_unit_test(test_fork_where_the_kernel_cannot_fence_others),
         cmocka_unit_test(test_fork_while_another_collects_and_releases),
         cmocka_unit_test(test_any_thread_may_fork),
         cmocka_unit_test(test_thread_that_is_not_attached_may_fork),

@@ -6,7 +6,7 @@
 #include "heap/pageheap.h"
 
 static const uint64_t pair_mask = 1;
-static const struct sh_type pair_type = {"pair", 16, &pair_mask};
+static const struct sh_type pair_type = {"pair", 16, &pair_mask, 0};
 
 static void
 test_freed_memory_is_used_again(void **state)

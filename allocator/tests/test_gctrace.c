@@ -122,7 +122,8 @@ sample(void)
     r.start_ns = cycle.start_ns + 61234999999u;
     r.end_ns = r.start_ns + r.stop_ns + r.mark_ns + r.end_stop_ns;
     cycle.cpu_ns = 0;
-    cycle.roots = (struct root_bytes){.stacks = 3 * MIB, .data = 5 * MIB - 1};
+    cycle.stacks_b = 3 * MIB;
+    cycle.roots.data = 5 * MIB - 1;
     return r;
 }
 

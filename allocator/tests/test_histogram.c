@@ -8,13 +8,12 @@
 
 #define HOUR_NS UINT64_C(3600000000000)
 
-static struct histogram h, other;
+static struct histogram h;
 
 static void
 clear(void)
 {
     memset(&h, 0, sizeof h);
-    memset(&other, 0, sizeof other);
 }
 
 static void
@@ -30,13 +29,9 @@ test_empty_histogram_has_no_quantile(void **state)
 {
     (void)state;
     clear();
-    struct histogram_bucket b = {0};
     assert_int_equal(histogram_quantile(&h, 0), 0);
     assert_int_equal(histogram_quantile(&h, 0.5), 0);
     assert_int_equal(histogram_quantile(&h, 1), 0);
-    assert_false(histogram_next(&h, &b));
-    histogram_merge(&h, &other);
-    assert_int_equal(h.count, 0);
 }
 
 /* Each value alone below a far larger one, so that its own bucket's end is the answer. */
@@ -122,44 +117,6 @@ test_rank_is_not_rounded_up_by_arithmetic(void **state)
         assert_int_equal(histogram_quantile(&h, (double)percent / 100), percent);
     assert_int_equal(histogram_quantile(&h, 0.001), 1);
     assert_int_equal(histogram_quantile(&h, 0.0701), 8);
-}
-
-static void
-test_merged_histogram_is_that_of_all_values(void **state)
-{
-    (void)state;
-    static struct histogram both;
-    struct rng rng = {7};
-    clear();
-    memset(&both, 0, sizeof both);
-    for (int i = 0; i < 5000; i++) {
-        uint64_t value = random_length(&rng);
-        histogram_record(i % 3 == 0 ? &h : &other, value);
-        histogram_record(&both, value);
-    }
-    histogram_merge(&h, &other);
-    assert_memory_equal(&h, &both, sizeof h);
-}
-
-static void
-test_walk_meets_every_value_once_in_order(void **state)
-{
-    (void)state;
-    struct rng rng = {11};
-    uint64_t last = 0, count = 0;
-    clear();
-    histogram_record(&h, 0);
-    histogram_record(&h, UINT64_MAX);
-    for (int i = 0; i < 5000; i++)
-        histogram_record(&h, random_length(&rng));
-    for (struct histogram_bucket b = {0}; histogram_next(&h, &b);) {
-        assert_true(b.count > 0 && b.low <= b.high && (count == 0 || b.low > last));
-        assert_true(b.high == UINT64_MAX || (double)(b.high - b.low) <= 0.01 * (double)b.low);
-        last = b.high;
-        count += b.count;
-    }
-    assert_int_equal(count, h.count);
-    assert_int_equal(last, UINT64_MAX);
 }
 
 /* ---- What the library counts ---- */
@@ -249,8 +206,6 @@ main(void)
         cmocka_unit_test(test_short_lengths_and_the_largest_are_exact),
         cmocka_unit_test(test_quantiles_are_those_of_the_sorted_values),
         cmocka_unit_test(test_rank_is_not_rounded_up_by_arithmetic),
-        cmocka_unit_test(test_merged_histogram_is_that_of_all_values),
-        cmocka_unit_test(test_walk_meets_every_value_once_in_order),
         cmocka_unit_test(test_pauses_are_counted_by_cause_since_the_start),
         cmocka_unit_test(test_quantiles_of_pauses_rise_to_the_longest),
         cmocka_unit_test(test_bad_question_is_fatal),

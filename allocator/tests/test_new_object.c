@@ -16,7 +16,7 @@ struct box {
     void *slots[8];
 };
 static const uint64_t box_mask = 0xff;
-static const struct sh_type box_type = {"box", sizeof(struct box), &box_mask};
+static const struct sh_type box_type = {"box", sizeof(struct box), &box_mask, 0};
 
 enum { VALUE_B = 500, FILLING = 7 };
 

@@ -83,15 +83,67 @@ get_all(void *pool)
 }
 
 static void
+put_and_get_all(void *pool)
+{
+    put_objects(pool);
+    get_all(pool);
+}
+
+static void
+get_all_but_one(void *pool)
+{
+    size_t got = 0;
+    while (sh_pool_get(pool) != NULL)
+        got++;
+    if (got != COUNT_OF(hidden) - 1)
+        abort();
+}
+
+struct two {
+    struct sh_pool *pool;
+    pthread_barrier_t put, got;
+};
+
+static void *
+put_and_stay(void *arg)
+{
+    struct two *t = arg;
+    put_objects(t->pool);
+    pthread_barrier_wait(&t->put);
+    sh_blocking_begin();
+    pthread_barrier_wait(&t->got);
+    sh_blocking_end();
+    return NULL;
+}
+
+static void
+test_chain_is_stolen_and_the_private_item_is_not(void **state)
+{
+    (void)state;
+    static struct sh_pool pool;
+    struct two two = {.pool = &pool};
+    pthread_t thread;
+    pthread_barrier_init(&two.put, NULL, 2);
+    pthread_barrier_init(&two.got, NULL, 2);
+    assert_int_equal(sh_thread_create(&thread, NULL, put_and_stay, &two), 0);
+    pthread_barrier_wait(&two.put);
+    run_elsewhere(get_all_but_one, &pool);
+    pthread_barrier_wait(&two.got);
+    sh_thread_join(thread, NULL);
+    sh_collect();
+    assert_non_null(sh_pool_get(&pool)); /* of a victim it is */
+    assert_null(sh_pool_get(&pool));
+}
+
+static void
 test_all_items_come_back_once_also_after_a_collection(void **state)
 {
     (void)state;
     static struct sh_pool pool;
-    run_elsewhere(put_objects, &pool);
-    run_elsewhere(get_all, &pool);
+    run_elsewhere(put_and_get_all, &pool);
     run_elsewhere(put_objects, &pool);
     sh_collect();
-    run_elsewhere(get_all, &pool);
+    run_elsewhere(get_all, &pool); /* of another thread, its private one too */
 }
 
 /* Got and put again in each cycle, an item lives for ever. */
@@ -189,6 +241,7 @@ main(void)
         cmocka_unit_test(test_item_that_was_put_is_got_again),
         cmocka_unit_test(test_empty_pool_makes_an_item),
         cmocka_unit_test(test_unused_item_survives_exactly_one_collection),
+        cmocka_unit_test(test_chain_is_stolen_and_the_private_item_is_not),
         cmocka_unit_test(test_all_items_come_back_once_also_after_a_collection),
         cmocka_unit_test(test_item_in_use_between_collections_is_not_dropped),
         cmocka_unit_test(test_many_pools_are_rotated_together),

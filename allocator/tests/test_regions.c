@@ -1,7 +1,8 @@
 /* Regions: one owner each, and no word that was sent is lost, whoever owns what meanwhile. */
 #include "check.h"
 
-#include "collector/markers.h"
+#include "collector/background.h"
+#include "collector/cycle.h"
 #include "collector/regions.h"
 #include "collector/world.h"
 
@@ -194,7 +195,7 @@ struct link {
     char rest[3000]; /* few of them fit into a stripe */
 };
 static const uint64_t link_mask[6] = {1};
-static const struct sh_type link_type = {"link", sizeof(struct link), link_mask};
+static const struct sh_type link_type = {"link", sizeof(struct link), link_mask, 0};
 
 static void *root;
 
@@ -225,9 +226,43 @@ test_lists_across_all_regions_are_marked(void **state)
     root = NULL;
 }
 
+struct share {
+    uint64_t largest_b, all_b;
+};
+
+/* As a thread does that owes little. */
+static void
+mark_in_shares(void *arg)
+{
+    struct share *s = arg;
+    uint64_t n;
+    while ((n = markers_work(MARKER_ASSIST, 1)) > 0) {
+        s->largest_b = n > s->largest_b ? n : s->largest_b;
+        s->all_b += n;
+    }
+}
+
+static void
+test_large_object_is_scanned_piece_by_piece(void **state)
+{
+    (void)state;
+    enum { LARGE_B = 1 << 20, PIECE_B = 32 << 10 };
+    struct share s = {0, 0};
+    void *large = sh_alloc(LARGE_B);
+    cycle_begin(SH_TRIGGER_FORCED);
+    assert_true(cycle_is_marking());
+    world_safe_call(mark_in_shares, &s);
+    sh_collect();
+    assert_true(s.all_b >= LARGE_B);
+    assert_in_range(s.largest_b, 1, 2 * PIECE_B);
+    SH_KEEP_ALIVE(large);
+}
+
 int
 main(void)
 {
+    sh_set_gogc(SH_GOGC_OFF);
+    background_limit(0); /* nobody marks but the tests */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses_of_a_stripe_share_a_region),
         cmocka_unit_test(test_region_has_one_owner),
@@ -236,6 +271,7 @@ main(void)
         cmocka_unit_test(test_all_work_can_be_dropped),
         cmocka_unit_test(test_no_word_is_lost_between_senders_and_owners),
         cmocka_unit_test(test_lists_across_all_regions_are_marked),
+        cmocka_unit_test(test_large_object_is_scanned_piece_by_piece),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,6 +82,59 @@ test_end_pointer_in_a_register_keeps_object(void **state)
     assert_false(is_alive(hidden));
 }
 
+/* A size that no other test uses, so that the objects of one type are alone in their span. */
+struct leaf {
+    void *pointer;
+    long rest[49];
+};
+
+static const struct sh_type plain_leaf =
+    SH_PLAIN_TYPE(struct leaf, SH_POINTER_AT(struct leaf, pointer));
+static const struct sh_type leaf = SH_TYPE(struct leaf, SH_POINTER_AT(struct leaf, pointer));
+
+static void
+make_plain_leaf(void *unused)
+{
+    (void)unused;
+    hidden = hide(sh_alloc_typed(&plain_leaf));
+}
+
+static void
+make_leaf_array(void *type)
+{
+    hidden = hide(sh_alloc_array(type, 1));
+}
+
+static bool
+is_kept_by_its_end(void)
+{
+    clear_stack();
+    hold_r12(sh_collect, hidden - sh_round_size(sizeof(struct leaf)));
+    return is_alive(hidden);
+}
+
+static void
+test_end_pointer_keeps_no_object_of_a_plain_type(void **state)
+{
+    (void)state;
+    run_elsewhere(make_plain_leaf, NULL);
+    hold_r12(sh_collect, hidden - 8); /* inside */
+    assert_true(is_alive(hidden));
+    assert_false(is_kept_by_its_end());
+}
+
+static void
+test_end_pointer_keeps_an_array_of_a_plain_type(void **state)
+{
+    (void)state;
+    run_elsewhere(make_leaf_array, (void *)(uintptr_t)&plain_leaf);
+    assert_true(is_kept_by_its_end());
+    assert_dead_now();
+    run_elsewhere(make_leaf_array, (void *)(uintptr_t)&leaf);
+    assert_true(is_kept_by_its_end());
+    assert_dead_now();
+}
+
 /* ---- A thread that is elsewhere ---- */
 
 struct worker {
@@ -391,6 +444,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_callee_saved_register_of_the_collecting_thread_is_a_root),
         cmocka_unit_test(test_end_pointer_in_a_register_keeps_object),
+        cmocka_unit_test(test_end_pointer_keeps_no_object_of_a_plain_type),
+        cmocka_unit_test(test_end_pointer_keeps_an_array_of_a_plain_type),
         cmocka_unit_test(test_general_register_of_a_running_thread_is_a_root),
         cmocka_unit_test(test_vector_register_of_a_running_thread_is_a_root),
         cmocka_unit_test(test_red_zone_of_a_running_thread_is_a_root),

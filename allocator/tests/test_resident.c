@@ -154,6 +154,9 @@ release_all(void)
 #define SURVIVORS (LIVE_B / 1000)
 /* Bookkeeping that is mapped when the heap has no free page to give for it: two pieces of it. */
 #define SLACK_B (MIB / 2)
+/* By how much the heap may pass its goal while a collection runs: what is left is scanned within a
+ * tenth (collector/pacer.h), which a thread that gets no processor for a while makes use of. */
+#define OVERSHOOT_B (LIMIT_B / 10)
 /* What the process has beside: pages of its stacks and of the C library. */
 #define BESIDE_B MIB
 
@@ -190,9 +193,11 @@ live_below_limit(void)
     size_t grown_b = status_b("VmHWM") - at_start_b;
     fprintf(stderr, "peak of the heap %zu KiB, of the process %zu KiB more than at its start\n",
             peak_b >> 10, grown_b >> 10);
-    need(peak_b <= LIMIT_B + SLACK_B, "the heap stays below the limit");
-    need(UNDER_ASAN || grown_b <= LIMIT_B + SLACK_B + BESIDE_B,
-         "so does the process at every moment");
+    const char *mode = getenv("SH_MODE");
+    bool in_one_stop = mode != NULL && strcmp(mode, "stw") == 0;
+    size_t most_b = LIMIT_B + SLACK_B + (in_one_stop ? 0 : OVERSHOOT_B);
+    need(peak_b <= most_b, "the heap stays below the limit");
+    need(UNDER_ASAN || grown_b <= most_b + BESIDE_B, "so does the process at every moment");
     need(s.num_gc > 5, "there were collections");
     need(s.heap_inuse_b > LIVE_B, "what lives is still there");
 }
@@ -241,7 +246,8 @@ waste(void *arg)
     return arg;
 }
 
-/* Eight megabytes live where two are allowed: the collector never rests. */
+/* Eight megabytes live where two are allowed: the collector never rests. While the limiter holds it
+ * back the heap grows as fast as the threads allocate, so the bound is a third of all they make. */
 static void
 live_beyond_limit(size_t nthreads, size_t most_b)
 {
@@ -275,13 +281,13 @@ live_beyond_limit(size_t nthreads, size_t most_b)
 static void
 beyond_with_workers(void)
 {
-    live_beyond_limit(3, 64 * MIB);
+    live_beyond_limit(3, 192 * MIB);
 }
 
 static void
 beyond_alone(void)
 {
-    live_beyond_limit(0, 64 * MIB);
+    live_beyond_limit(0, 96 * MIB);
 }
 
 /* ---- Beyond the goal ---- */

@@ -7,17 +7,17 @@
 __asm__(".section .rodata\nappend_csv: .incbin \"tests/append.csv\"\n.byte 0\n.previous\n");
 extern const char append_csv[];
 
-static const struct sh_type byte_type = {"byte", 1, NULL};
+static const struct sh_type byte_type = {"byte", 1, NULL, 0};
 static const struct sh_type int64_type = {"int64", 8, NULL};
 static const uint64_t pointer_mask = 1;
-static const struct sh_type pointer_type = {"pointer", 8, &pointer_mask};
+static const struct sh_type pointer_type = {"pointer", 8, &pointer_mask, 0};
 
 /* Appends single elements and compares each new capacity with those of one line. */
 static void
 follow_line(char *line)
 {
     const char *name = strtok(line, ",");
-    struct sh_type type = {name, strtoul(strtok(NULL, ","), NULL, 10), NULL};
+    struct sh_type type = {name, strtoul(strtok(NULL, ","), NULL, 10), NULL, 0};
     char *next = strtok(NULL, ",");
     struct sh_slice s = {NULL, 0, 0};
     size_t capacity = 0, steps = 0;
@@ -125,6 +125,26 @@ test_append_of_nothing_given_is_zero(void **state)
         assert_int_equal(((int64_t *)s.data)[i], i == 3 || i == 4 ? 0 : -1);
 }
 
+/* Go does not grow what takes no memory ahead: each capacity is what was needed. */
+static void
+test_append_of_elements_without_size_has_the_capacity_it_needs(void **state)
+{
+    (void)state;
+    static const struct sh_type nothing_type = {"nothing", 0, NULL, 0};
+    struct sh_slice s = {NULL, 0, 0};
+    for (size_t n = 1; n < 300; n++) {
+        s = sh_slice_append(&nothing_type, s, NULL, 1);
+        assert_int_equal(s.len, n);
+        assert_int_equal(s.cap, n);
+    }
+    struct sh_slice two = sh_slice_window(&nothing_type, s, 0, 2);
+    assert_int_equal(sh_slice_append(&nothing_type, two, NULL, 3).cap, 299);
+    assert_int_equal(sh_slice_append(&nothing_type, two, NULL, 300).cap, 302);
+    assert_int_equal(sh_slice_clone(&nothing_type, s).cap, 299);
+    for (int rule = SH_SLICE_GO_1_18; rule <= SH_SLICE_GO_1_22; rule++)
+        assert_int_equal(sh_slice_cap_by((enum sh_slice_rule)rule, &nothing_type, 8, 9), 9);
+}
+
 static void
 test_window_shares_the_array_and_runs_to_its_end(void **state)
 {
@@ -171,17 +191,131 @@ grow_bytes_too_far(void *arg)
     sh_slice_append(&int64_type, s, NULL, SIZE_MAX / 8 + 1);
 }
 
+struct three {
+    size_t low, high, max;
+};
+
 static void
-test_impossible_bounds_and_sizes_are_fatal(void **state)
+cut_by_three(void *bounds)
+{
+    const struct three *b = bounds;
+    sh_slice_window3(&int64_type, sh_slice_make(&int64_type, 5, 10), b->low, b->high, b->max);
+}
+
+static void
+read_at(void *index)
+{
+    sh_slice_at(&int64_type, sh_slice_make(&int64_type, 5, 10), *(size_t *)index);
+}
+
+/* The words are those of Go 1.19; where it stops at "out of range", the values follow here. */
+static void
+test_impossible_bounds_and_sizes_panic_in_the_words_of_go(void **state)
 {
     (void)state;
     size_t crossed[] = {4, 3}, beyond[] = {0, 11}, longer[] = {3, 2}, huge[] = {0, SIZE_MAX / 4};
-    assert_child_dies(cut, crossed, "slice bounds [4:3] with capacity 10");
-    assert_child_dies(cut, beyond, "slice bounds [0:11] with capacity 10");
-    assert_child_dies(make, longer, "sh_slice_make: length 3 is over the capacity 2");
-    assert_child_dies(make, huge, "elements of type int64 (8 bytes) overflow");
-    assert_child_dies(grow_too_far, NULL, "overflow");
-    assert_child_dies(grow_bytes_too_far, NULL, "overflow");
+    size_t too_long[] = {SIZE_MAX / 4, SIZE_MAX / 4}, five = 5;
+    struct three above = {0, 5, 11}, over = {0, 6, 5}, swapped = {3, 2, 5};
+    assert_child_panics(cut, crossed, "runtime error: slice bounds out of range [4:3]\n");
+    assert_child_panics(cut, beyond,
+                        "runtime error: slice bounds out of range [:11] with capacity 10\n");
+    assert_child_panics(cut_by_three, &above,
+                        "runtime error: slice bounds out of range [::11] with capacity 10\n");
+    assert_child_panics(cut_by_three, &over, "runtime error: slice bounds out of range [:6:5]\n");
+    assert_child_panics(cut_by_three, &swapped,
+                        "runtime error: slice bounds out of range [3:2:]\n");
+    assert_child_panics(read_at, &five, "runtime error: index out of range [5] with length 5\n");
+    assert_child_panics(make, longer, "runtime error: makeslice: cap out of range: 2");
+    assert_child_panics(make, huge, "runtime error: makeslice: cap out of range");
+    assert_child_panics(make, too_long, "runtime error: makeslice: len out of range");
+    assert_child_panics(grow_too_far, NULL, "runtime error: growslice: len out of range");
+    assert_child_panics(grow_bytes_too_far, NULL, "runtime error: growslice: cap out of range");
+}
+
+static void
+test_window_of_three_ends_its_capacity(void **state)
+{
+    (void)state;
+    int64_t nine = 9;
+    struct sh_slice s = sh_slice_make(&int64_type, 5, 10);
+    struct sh_slice w = sh_slice_window3(&int64_type, s, 1, 3, 4);
+    assert_ptr_equal(w.data, (int64_t *)s.data + 1);
+    assert_int_equal(w.len, 2);
+    assert_int_equal(w.cap, 3);
+    w = sh_slice_append(&int64_type, sh_slice_clip(w), &nine, 1);
+    assert_int_equal(((int64_t *)w.data)[2], 9);
+    assert_int_equal(((int64_t *)s.data)[3], 0); /* not the shared array */
+    w = sh_slice_window3(&int64_type, s, 10, 10, 10);
+    assert_ptr_equal(w.data, s.data);
+}
+
+static void
+test_copy_takes_what_both_have_and_may_overlap(void **state)
+{
+    (void)state;
+    struct sh_slice s = sh_slice_make(&int64_type, 6, 6);
+    for (int64_t i = 0; i < 6; i++)
+        ((int64_t *)s.data)[i] = i;
+    size_t n = sh_slice_copy(&int64_type, sh_slice_window(&int64_type, s, 1, 6), s);
+    static const int64_t expected[] = {0, 0, 1, 2, 3, 4};
+    assert_int_equal(n, 5);
+    assert_memory_equal(s.data, expected, sizeof expected);
+    assert_int_equal(sh_slice_copy(&int64_type, (struct sh_slice){NULL, 0, 0}, s), 0);
+}
+
+static void
+test_typed_append_is_append(void **state)
+{
+    (void)state;
+    SH_SLICE_OF(int64_t) numbers = {{NULL, 0, 0}};
+    SH_SLICE_OF(char *) texts = {{NULL, 0, 0}};
+    for (int64_t i = 0; i < 1000; i++) {
+        sh_append(&int64_type, &numbers, i);
+        sh_append(&pointer_type, &texts, sh_alloc_noscan(16));
+        texts.data[i][0] = (char)i;
+    }
+    collect();
+    assert_int_equal(numbers.len, 1000);
+    assert_int_equal(numbers.cap, 1280);
+    for (int64_t i = 0; i < 1000; i++) {
+        assert_int_equal(numbers.data[i], i);
+        assert_int_equal(texts.data[i][0], (char)i);
+    }
+}
+
+static void
+append_another_type(void *arg)
+{
+    (void)arg;
+    SH_SLICE_OF(char) text = {{NULL, 0, 0}};
+    sh_append(&int64_type, &text, 'x');
+}
+
+static void
+test_typed_append_knows_another_type(void **state)
+{
+    (void)state;
+    assert_child_dies(append_another_type, NULL,
+                      "sh_append: type int64 has 8 bytes, the value has 1");
+}
+
+/* Of append one by one. 1.0 to 1.17: runtime/slice.go of Go 1.17; 1.22: msize.go and slice.go. */
+static void
+test_other_rules_are_those_of_other_versions(void **state)
+{
+    (void)state;
+    static const size_t old_caps[] = {1,   2,   4,   8,    16,   32,   64,
+                                      128, 256, 512, 1024, 1280, 1696, 2304};
+    struct sh_slice s = {NULL, 0, 0};
+    assert_int_equal(sh_slice_set_rule(SH_SLICE_GO_1_0), SH_SLICE_GO_1_18);
+    for (size_t i = 0; i < COUNT_OF(old_caps); i++) {
+        s = sh_slice_append(&int64_type, s, NULL, s.cap - s.len + 1);
+        assert_int_equal(s.cap, old_caps[i]);
+    }
+    assert_int_equal(sh_slice_set_rule(SH_SLICE_GO_1_18), SH_SLICE_GO_1_0);
+    assert_int_equal(sh_slice_cap_by(SH_SLICE_GO_1_22, &pointer_type, 32, 33), 64);
+    assert_int_equal(sh_slice_cap_by(SH_SLICE_GO_1_22, &pointer_type, 64, 65), 143);
+    assert_int_equal(sh_slice_cap_by(SH_SLICE_GO_1_22, &int64_type, 64, 65), 128);
 }
 
 static void
@@ -257,8 +391,14 @@ main(void)
         cmocka_unit_test(test_append_keeps_old_elements_and_adds_the_new),
         cmocka_unit_test(test_append_within_the_capacity_writes_into_the_shared_array),
         cmocka_unit_test(test_append_of_nothing_given_is_zero),
+        cmocka_unit_test(test_append_of_elements_without_size_has_the_capacity_it_needs),
         cmocka_unit_test(test_window_shares_the_array_and_runs_to_its_end),
-        cmocka_unit_test(test_impossible_bounds_and_sizes_are_fatal),
+        cmocka_unit_test(test_impossible_bounds_and_sizes_panic_in_the_words_of_go),
+        cmocka_unit_test(test_window_of_three_ends_its_capacity),
+        cmocka_unit_test(test_copy_takes_what_both_have_and_may_overlap),
+        cmocka_unit_test(test_typed_append_is_append),
+        cmocka_unit_test(test_typed_append_knows_another_type),
+        cmocka_unit_test(test_other_rules_are_those_of_other_versions),
         cmocka_unit_test(test_clone_has_an_array_of_its_own),
         cmocka_unit_test(test_make_of_nothing_allocates_nothing),
         cmocka_unit_test(test_window_keeps_the_whole_array),

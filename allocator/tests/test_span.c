@@ -272,7 +272,7 @@ test_each_slot_keeps_its_own_pointer_mask(void **state)
         uint64_t all = words == 64 ? UINT64_MAX : (UINT64_C(1) << words) - 1;
         for (unsigned i = 0; i < 4 * s.nelems; i++) {
             uint64_t mask = rng_below(&rng, 9) == 0 ? UINT64_MAX : rng_next(&rng);
-            const struct sh_type type = {"random", s.elem_b, &mask};
+            const struct sh_type type = {"random", s.elem_b, &mask, 0};
             uint32_t index = i < s.nelems ? i : (uint32_t)rng_below(&rng, s.nelems);
             s.alloc_count += i < s.nelems;
             assert_true(span_set_type(&s, index, &type));
@@ -291,7 +291,7 @@ test_slots_of_one_type_share_a_mask(void **state)
 {
     (void)state;
     static const uint64_t mask = 5, other = 3;
-    static const struct sh_type a = {"a", 4 * WORD_B, &mask}, b = {"b", 4 * WORD_B, &other};
+    static const struct sh_type a = {"a", 4 * WORD_B, &mask, 0}, b = {"b", 4 * WORD_B, &other, 0};
     struct span s;
     set_up_span(&s, sizeclass_of(4 * WORD_B), KIND_TYPED);
     for (uint32_t i = 0; i < 10; i++) {
@@ -323,7 +323,7 @@ test_element_mask_repeats_over_the_slot(void **state)
 {
     (void)state;
     static const uint64_t mask = 5; /* words 0 and 2 of 3 */
-    static const struct sh_type triple = {"triple", 3 * WORD_B, &mask};
+    static const struct sh_type triple = {"triple", 3 * WORD_B, &mask, 0};
     struct span s;
     unsigned class = sizeclass_of(20 * 3 * WORD_B);
     set_up_span(&s, class, KIND_TYPED);
@@ -339,7 +339,7 @@ test_objects_over_512_bytes_keep_their_descriptor(void **state)
 {
     (void)state;
     static const uint64_t mask[2] = {1, 1};
-    static const struct sh_type a = {"a", 576, mask}, b = {"b", 64, mask};
+    static const struct sh_type a = {"a", 576, mask, 0}, b = {"b", 64, mask, 0};
     struct span s;
     set_up_span(&s, sizeclass_of(576), KIND_TYPED);
     span_set_type(&s, 0, &a);

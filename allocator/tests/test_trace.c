@@ -1,27 +1,17 @@
 /* The trace file: what stands in it, when it is written, and what is said when it cannot be. That
  * it is JSON is tested in harness/tests/test_trace_file.py. */
-#include "check.h"
+#include "folder.h"
 
 #include "observe/events.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
 static struct outcome out;
-static char folder[] = "/tmp/spanheap-trace-XXXXXX"; /* of this run */
-static char text[4 << 20];                           /* of the file looked at */
+static char text[4 << 20]; /* of the file looked at */
 
 /* ---- Files ---- */
-
-static const char *
-in_folder(const char *name)
-{
-    static char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
 
 static void
 load(const char *path)
@@ -48,22 +38,6 @@ assert_has(const char *words)
 {
     if (count(words) == 0)
         fail_msg("no %s in: %s", words, text);
-}
-
-static int
-make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) == NULL ? -1 : 0;
-}
-
-static int
-remove_folder(void **state)
-{
-    (void)state;
-    char command[PATH_MAX];
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    return system(command) == 0 ? 0 : -1;
 }
 
 /* ---- Parts: what this program does when it is run anew ---- */

@@ -89,7 +89,7 @@ test_heap_is_whole_at_any_moment_of_a_storm(void **state)
 /* ---- Damage, each in a child ---- */
 
 static const uint64_t pair_mask = 1;
-static const struct sh_type pair_type = {"pair", 48, &pair_mask};
+static const struct sh_type pair_type = {"pair", 48, &pair_mask, 0};
 
 /* A typed span in the central lists with live objects. */
 static struct span *

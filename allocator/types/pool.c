@@ -1,22 +1,44 @@
 /*
- * A pool's items lie in an array on the heap. At the start of each collection, while the world is
- * stopped, the array becomes the victim and the old victim is forgotten: two stores a pool.
+ * A pool's items lie in an array on the heap, with a place for each thread that there was when it
+ * was made, and some more. At the start of each collection, while the world is stopped, the array
+ * becomes the victim and the old victim is forgotten: two stores a pool.
  *
- * The pool's lock is taken between cache_enter and cache_leave, so that nobody is stopped while
- * holding it: whoever finds the world stopped finds every pool whole. It is also a slow section, so
- * that no child of fork inherits it taken.
+ * A place is locked by a soft lock, under which nobody is stopped: whoever finds the world stopped
+ * finds every pool whole. Memory is made before the lock is taken, since that may stop or collect.
+ * The private item belongs to one thread, the place's owner, who needs no lock, but must not be
+ * stopped either: so it never meets a collection that makes its place a victim's. A victim has no
+ * owners; whoever comes takes the private items, too.
  */
 #include <spanheap/pool.h>
 
 #include "collector/cycle.h"
+#include "collector/threads.h"
 #include "collector/world.h"
 #include "heap/alloc.h"
+#include "types/soft_lock.h"
+
+#include <pthread.h>
 
 #define FIRST_CAP 8
+#define SPARE_PLACES 8 /* for threads that come before the next collection */
+
+/* A chain: the owner adds and takes at the end, others take at the start. */
+struct chain {
+    size_t cap; /* a power of two */
+    void *items[];
+};
+
+struct place {
+    uint32_t lock;
+    struct cache *owner; /* of a thread, perhaps of one that is gone */
+    void *private;       /* the owner's alone, until the place is a victim's */
+    struct chain *chain;
+    size_t first, end; /* of the items in it, modulo cap */
+} __attribute__((aligned(CACHE_LINE_B)));
 
 struct sh_pool_items {
-    size_t n, cap;
-    void *items[];
+    size_t n;
+    struct place places[]; /* n: more threads than there were share them */
 };
 
 static struct {
@@ -33,94 +55,262 @@ rotate_all(void)
 }
 
 static void
-drop_lock(struct sh_pool *pool, struct cache *c)
+unlock_places(struct sh_pool_items *items)
 {
-    __atomic_store_n(&pool->lock, 0, __ATOMIC_RELEASE);
-    cache_slow_leave(c);
-    cache_leave(c);
+    for (size_t i = 0; items != NULL && i < items->n; i++)
+        items->places[i].lock = 0;
 }
 
-static struct cache *
-take_pool(struct sh_pool *pool)
+/* Whoever held a lock is not there. What it was about to do is done, or not. */
+static void
+unlock_in_child(void)
 {
-    struct cache *c = cache_self != NULL ? cache_self : hook_attach_caller();
-    cache_enter(c);
-    cache_slow_enter(c);
-    while (__atomic_exchange_n(&pool->lock, 1, __ATOMIC_ACQUIRE) != 0) {
-        cache_slow_leave(c); /* the holder may have to stop first */
-        cache_leave(c);
-        cache_enter(c);
-        cache_slow_enter(c);
+    for (struct sh_pool *p = pools.first; p != NULL; p = p->next) {
+        unlock_places(p->items);
+        unlock_places(p->victim);
     }
-    return c;
 }
 
 static void
 enter_list(struct sh_pool *pool)
 {
     world_lock_safely(&world.cycle_lock);
+    bool first = pools.first == NULL && !pool->registered;
     if (!pool->registered) {
         cycle_on_start(rotate_all);
         pool->next = pools.first;
         pools.first = pool;
-        pool->registered = 1;
+        __atomic_store_n(&pool->registered, 1, __ATOMIC_RELEASE);
     }
     lock_drop(&world.cycle_lock);
+    if (first)
+        pthread_atfork(NULL, NULL, unlock_in_child);
+}
+
+/* ---- Places ---- */
+
+static inline struct place *
+place_of(struct sh_pool_items *items, const struct cache *c)
+{
+    return &items->places[likely(c->number < items->n) ? c->number : c->number % items->n];
+}
+
+static struct place *
+next_place(struct sh_pool_items *items, struct place *p)
+{
+    return p + 1 == items->places + items->n ? items->places : p + 1;
+}
+
+/* ---- One place, which is locked ---- */
+
+static void **
+item_at(struct place *p, size_t i)
+{
+    return &p->chain->items[i & (p->chain->cap - 1)];
 }
 
 static void *
-pop_item(struct sh_pool_items *items)
+take_at(struct place *p, size_t i)
 {
-    if (items == NULL || items->n == 0)
-        return NULL;
-    void *item = items->items[--items->n];
-    sh_store(&items->items[items->n], NULL);
+    void **slot = item_at(p, i), *item = *slot;
+    sh_store(slot, NULL);
     return item;
+}
+
+static void *
+take_private(struct place *p)
+{
+    void *item = p->private;
+    if (item != NULL)
+        sh_store(&p->private, NULL);
+    return item;
+}
+
+static void *
+take_newest(struct place *p)
+{
+    return p->first == p->end ? NULL : take_at(p, --p->end);
+}
+
+static void *
+take_oldest(struct place *p)
+{
+    return p->first == p->end ? NULL : take_at(p, p->first++);
+}
+
+/* ---- Getting ---- */
+
+/* The items of a pool, or the victim, as they are now: a collection may put others in their place
+   at any moment, and who holds the old ones then takes from the victim. */
+static void *
+take_by(struct place *p, void *(*take)(struct place *p))
+{
+    soft_lock(&p->lock);
+    void *item = take(p);
+    soft_unlock(&p->lock);
+    return item;
+}
+
+static bool
+chain_looks_empty(const struct place *p)
+{
+    return __atomic_load_n(&p->first, __ATOMIC_RELAXED) ==
+           __atomic_load_n(&p->end, __ATOMIC_RELAXED);
+}
+
+static void *
+take_victim(struct place *p)
+{
+    void *item = take_private(p);
+    return item != NULL ? item : take_oldest(p);
+}
+
+/* From the chains: the newest of the own, then the oldest of the others. */
+static void *
+take_shared(struct sh_pool_items *items, struct cache *c)
+{
+    struct place *own = place_of(items, c), *p = own;
+    void *item = NULL;
+    do {
+        if (!chain_looks_empty(p))
+            item = take_by(p, p == own ? take_newest : take_oldest);
+        p = next_place(items, p);
+    } while (item == NULL && p != own);
+    return item;
+}
+
+static void *
+take_from_victim(struct sh_pool_items *items, struct cache *c)
+{
+    struct place *own = place_of(items, c), *p = own;
+    void *item = NULL;
+    do {
+        if (__atomic_load_n(&p->private, __ATOMIC_RELAXED) != NULL || !chain_looks_empty(p))
+            item = take_by(p, take_victim);
+        p = next_place(items, p);
+    } while (item == NULL && p != own);
+    return item;
+}
+
+/* The private item of the caller's place. */
+static inline void *
+take_own_private(struct sh_pool *pool, struct cache *c)
+{
+    void *item = NULL;
+    cache_enter(c);
+    struct sh_pool_items *items = __atomic_load_n(&pool->items, __ATOMIC_ACQUIRE);
+    struct place *p = items == NULL ? NULL : place_of(items, c);
+    if (p != NULL && p->owner == c)
+        item = take_private(p);
+    cache_leave(c);
+    return item;
+}
+
+static __attribute__((noinline)) void *
+get_slow(struct sh_pool *pool, struct cache *c)
+{
+    struct sh_pool_items *items = __atomic_load_n(&pool->items, __ATOMIC_ACQUIRE);
+    void *item = items == NULL ? NULL : take_shared(items, c);
+    items = __atomic_load_n(&pool->victim, __ATOMIC_ACQUIRE);
+    if (item == NULL && items != NULL)
+        item = take_from_victim(items, c);
+    return item == NULL && pool->make != NULL ? pool->make() : item;
 }
 
 void *
 sh_pool_get(struct sh_pool *pool)
 {
-    struct cache *c = take_pool(pool);
-    void *item = pop_item(pool->items);
-    if (item == NULL)
-        item = pop_item(pool->victim);
-    drop_lock(pool, c);
-    return item == NULL && pool->make != NULL ? pool->make() : item;
+    struct cache *c = cache_of_caller();
+    void *item = take_own_private(pool, c);
+    return likely(item != NULL) ? item : get_slow(pool, c);
 }
 
-/* An array with room for one more than `old` holds. Made before the lock is taken: allocation may
-   stop or collect. */
+/* ---- Putting ---- */
+
 static struct sh_pool_items *
-make_items(size_t cap)
+items_of(struct sh_pool *pool)
 {
-    struct sh_pool_items *items = sh_alloc(sizeof *items + cap * sizeof(void *));
-    items->cap = cap;
-    return items;
+    struct sh_pool_items *items = __atomic_load_n(&pool->items, __ATOMIC_ACQUIRE), *none = NULL;
+    if (likely(items != NULL))
+        return items;
+    size_t n = threads_numbers() + SPARE_PLACES;
+    struct sh_pool_items *fresh = sh_alloc(sizeof *fresh + n * sizeof(struct place));
+    fresh->n = n;
+    return sh_compare_exchange(&pool->items, &none, fresh) ? fresh : none;
 }
 
-static bool
-push(struct sh_pool *pool, void *item)
+static struct chain *
+make_chain(size_t cap)
 {
-    struct sh_pool_items *items = pool->items;
-    if (items == NULL || items->n == items->cap)
-        return false;
-    sh_store(&items->items[items->n++], item);
-    return true;
+    struct chain *chain = sh_alloc(sizeof *chain + cap * sizeof(void *));
+    chain->cap = cap;
+    return chain;
 }
 
-/* Moves to the larger array unless the old one has been replaced meanwhile. */
+/* Into a larger one, unless somebody else has made room. The place is locked. */
 static void
-replace_items(struct sh_pool *pool, struct sh_pool_items *larger)
+replace_chain(struct place *p, struct chain *larger)
 {
-    struct sh_pool_items *old = pool->items;
-    size_t n = old == NULL ? 0 : old->n;
-    if (n >= larger->cap)
+    size_t n = p->end - p->first;
+    if (n >= larger->cap || (p->chain != NULL && n < p->chain->cap))
         return;
-    for (size_t i = 0; i < n; i++)
-        larger->items[i] = old->items[i];
-    larger->n = n;
-    pool->items = larger;
+    for (size_t i = 0; p->chain != NULL && i < n; i++)
+        larger->items[i] = *item_at(p, p->first + i);
+    p->first = 0;
+    p->end = n;
+    sh_store(&p->chain, larger);
+}
+
+/* 0: done; else the capacity that is needed. */
+static size_t
+try_put(struct place *p, struct cache *c, void *item)
+{
+    if (p->owner == NULL)
+        p->owner = c;
+    if (p->owner == c && p->private == NULL) {
+        sh_store(&p->private, item);
+        return 0;
+    }
+    size_t n = p->end - p->first;
+    if (p->chain == NULL || n == p->chain->cap)
+        return p->chain == NULL ? FIRST_CAP : 2 * p->chain->cap;
+    sh_store(item_at(p, p->end), item);
+    p->end++;
+    return 0;
+}
+
+static inline bool
+put_own_private(struct sh_pool *pool, struct cache *c, void *item)
+{
+    cache_enter(c);
+    struct sh_pool_items *items = __atomic_load_n(&pool->items, __ATOMIC_ACQUIRE);
+    struct place *p = items == NULL ? NULL : place_of(items, c);
+    bool put = p != NULL && p->owner == c && p->private == NULL;
+    if (put)
+        sh_store(&p->private, item);
+    cache_leave(c);
+    return put;
+}
+
+static __attribute__((noinline)) void
+put_slow(struct sh_pool *pool, struct cache *c, void *item)
+{
+    struct chain *larger = NULL;
+    if (!__atomic_load_n(&pool->registered, __ATOMIC_ACQUIRE))
+        enter_list(pool);
+    for (;;) {
+        struct sh_pool_items *items = items_of(pool);
+        struct place *p = place_of(items, c);
+        soft_lock(&p->lock);
+        bool current = pool->items == items; /* no collection has begun since, nor will it now */
+        if (current && larger != NULL)
+            replace_chain(p, larger);
+        size_t cap = current ? try_put(p, c, item) : 0;
+        soft_unlock(&p->lock);
+        if (current && cap == 0)
+            return;
+        larger = cap == 0 ? NULL : make_chain(cap);
+    }
 }
 
 void
@@ -128,15 +318,7 @@ sh_pool_put(struct sh_pool *pool, void *item)
 {
     if (item == NULL)
         return;
-    if (!__atomic_load_n(&pool->registered, __ATOMIC_ACQUIRE))
-        enter_list(pool);
-    struct cache *c = take_pool(pool);
-    while (!push(pool, item)) {
-        size_t cap = pool->items == NULL ? FIRST_CAP : 2 * pool->items->cap;
-        drop_lock(pool, c);
-        struct sh_pool_items *larger = make_items(cap);
-        c = take_pool(pool);
-        replace_items(pool, larger);
-    }
-    drop_lock(pool, c);
+    struct cache *c = cache_of_caller();
+    if (unlikely(!put_own_private(pool, c, item)))
+        put_slow(pool, c, item);
 }

@@ -1,14 +1,21 @@
 #include <spanheap/slice.h>
 
+#include "collector/settings.h"
 #include "heap/alloc.h"
+#include "types/panic.h"
 
 #include <string.h>
 
-#define DOUBLING_BELOW 256 /* elements, since Go 1.18 */
+#define DOUBLING_BELOW 256      /* elements, since Go 1.18 */
+#define OLD_DOUBLING_BELOW 1024 /* before */
+#define NO_HEADER_MAX_B 512     /* since Go 1.22: larger objects with pointers have a header */
+#define HEADER_B 8
+
+/* ---- Growth ---- */
 
 /* From doubling to a quarter more, smoothly: Go 1.18's formula. */
 static size_t
-grow_step(size_t cap, size_t need)
+grow_smoothly(size_t cap, size_t need)
 {
     while (cap < need) {
         size_t step = (cap + 3 * DOUBLING_BELOW) / 4;
@@ -18,24 +25,87 @@ grow_step(size_t cap, size_t need)
     return cap;
 }
 
+/* By a quarter: before Go 1.18. */
+static size_t
+grow_by_quarter(size_t cap, size_t need)
+{
+    while (cap < need)
+        if (__builtin_add_overflow(cap, cap / 4, &cap))
+            return need;
+    return cap;
+}
+
+static size_t
+wanted_cap(enum sh_slice_rule rule, size_t old_cap, size_t need)
+{
+    if (old_cap > SIZE_MAX / 2 || need > 2 * old_cap)
+        return need;
+    if (old_cap < (rule == SH_SLICE_GO_1_0 ? OLD_DOUBLING_BELOW : DOUBLING_BELOW))
+        return 2 * old_cap;
+    return rule == SH_SLICE_GO_1_0 ? grow_by_quarter(old_cap, need) : grow_smoothly(old_cap, need);
+}
+
+/* What an array of so many bytes really gets, less what later Go keeps of it. */
+static size_t
+usable_b(enum sh_slice_rule rule, bool has_pointers, size_t bytes)
+{
+    bool header = rule == SH_SLICE_GO_1_22 && has_pointers && bytes > NO_HEADER_MAX_B &&
+                  bytes <= SMALL_MAX_B - HEADER_B;
+    return header ? sizeclass_round(bytes + HEADER_B) - HEADER_B : sizeclass_round(bytes);
+}
+
+static size_t
+cap_by(enum sh_slice_rule rule, bool has_pointers, size_t element_b, size_t old_cap, size_t need)
+{
+    if (element_b == 0) /* an array of nothing need not grow ahead */
+        return need;
+    size_t cap = wanted_cap(rule, old_cap, need), bytes;
+    if (__builtin_mul_overflow(cap, element_b, &bytes) || bytes > PTRDIFF_MAX)
+        panic_runtime("growslice: cap out of range: %zu elements of %zu bytes", cap, element_b);
+    return usable_b(rule, has_pointers, bytes) / element_b;
+}
+
+size_t
+sh_slice_cap_by(enum sh_slice_rule rule, const struct sh_type *element, size_t old_cap, size_t need)
+{
+    return cap_by(rule, element->pointer_mask != NULL, element->size, old_cap, need);
+}
+
 size_t
 sh_slice_grow_cap(size_t element_size, size_t old_cap, size_t need)
 {
-    size_t cap = need;
-    if (need <= 2 * old_cap)
-        cap = old_cap < DOUBLING_BELOW ? 2 * old_cap : grow_step(old_cap, need);
-    if (element_size == 0)
-        return cap;
-    size_t bytes;
-    sh_require(!__builtin_mul_overflow(cap, element_size, &bytes),
-               "slice: a capacity of %zu elements of %zu bytes overflows", cap, element_size);
-    return sizeclass_round(bytes) / element_size;
+    return cap_by(SH_SLICE_GO_1_18, false, element_size, old_cap, need);
 }
+
+static _Atomic uint32_t chosen_rule SH_STATE; /* and 1; 0: SH_SLICE_RULE decides */
+
+static enum sh_slice_rule
+rule_now(void)
+{
+    uint32_t chosen = atomic_load_explicit(&chosen_rule, memory_order_relaxed);
+    return likely(chosen > 0) ? (enum sh_slice_rule)(chosen - 1)
+                              : (enum sh_slice_rule)settings_get()->slice_rule;
+}
+
+enum sh_slice_rule
+sh_slice_set_rule(enum sh_slice_rule rule)
+{
+    sh_require(rule <= SH_SLICE_GO_1_22, "sh_slice_set_rule: there is no rule %u", rule);
+    enum sh_slice_rule old = rule_now();
+    atomic_store(&chosen_rule, (uint32_t)rule + 1);
+    return old;
+}
+
+/* ---- Making and appending ---- */
 
 struct sh_slice
 sh_slice_make(const struct sh_type *element, size_t len, size_t cap)
 {
-    sh_require(len <= cap, "sh_slice_make: length %zu is over the capacity %zu", len, cap);
+    size_t bytes;
+    if (__builtin_mul_overflow(len, element->size, &bytes) || bytes > PTRDIFF_MAX)
+        panic_runtime("makeslice: len out of range: %zu elements of %zu bytes", len, element->size);
+    if (len > cap || __builtin_mul_overflow(cap, element->size, &bytes) || bytes > PTRDIFF_MAX)
+        panic_runtime("makeslice: cap out of range: %zu with length %zu", cap, len);
     struct sh_slice s = {NULL, len, cap};
     if (cap > 0)
         s.data = sh_alloc_array(element, cap);
@@ -63,7 +133,7 @@ clear_elements(const struct sh_type *element, void *dst, size_t count)
 static struct sh_slice
 grow_for(const struct sh_type *element, struct sh_slice s, size_t need)
 {
-    size_t cap = sh_slice_grow_cap(element->size, s.cap, need);
+    size_t cap = sh_slice_cap_by(rule_now(), element, s.cap, need);
     struct sh_slice bigger = {sh_alloc_array(element, cap), s.len, cap};
     if (s.len > 0) /* new, but a marker may see it already: pointers are copied whole */
         copy_elements(element, bigger.data, s.data, s.len);
@@ -74,8 +144,8 @@ struct sh_slice
 sh_slice_append(const struct sh_type *element, struct sh_slice s, const void *src, size_t count)
 {
     size_t need;
-    sh_require(!__builtin_add_overflow(s.len, count, &need),
-               "sh_slice_append: %zu elements and %zu more overflow", s.len, count);
+    if (__builtin_add_overflow(s.len, count, &need))
+        panic_runtime("growslice: len out of range: %zu elements and %zu more", s.len, count);
     if (need > s.cap)
         s = grow_for(element, s, need);
     sh_require(s.data != NULL || count == 0, "sh_slice_append: capacity %zu, but no array", s.cap);
@@ -91,14 +161,64 @@ sh_slice_append(const struct sh_type *element, struct sh_slice s, const void *sr
 }
 
 struct sh_slice
+sh_slice_append_sized(const struct sh_type *element, struct sh_slice s, const void *src,
+                      size_t count, size_t size)
+{
+    sh_require(element->size == size, "sh_append: type %s has %zu bytes, the value has %zu",
+               element->name, element->size, size);
+    return sh_slice_append(element, s, src, count);
+}
+
+/* ---- Windows ---- */
+
+/* An empty window at the end would point past the array, into another object: as in Go, it keeps
+   the array's start instead. */
+static void *
+window_data(const struct sh_type *element, struct sh_slice s, size_t low, size_t cap)
+{
+    return cap == 0 ? s.data : (char *)s.data + low * element->size;
+}
+
+struct sh_slice
 sh_slice_window(const struct sh_type *element, struct sh_slice s, size_t low, size_t high)
 {
-    sh_require(low <= high && high <= s.cap, "slice bounds [%zu:%zu] with capacity %zu", low, high,
-               s.cap);
-    /* An empty window at the end would point past the array, into another object: as in Go, it
-       keeps the array's start instead. */
-    char *data = low == s.cap ? s.data : (char *)s.data + low * element->size;
-    return (struct sh_slice){data, high - low, s.cap - low};
+    if (unlikely(high > s.cap))
+        panic_runtime("slice bounds out of range [:%zu] with capacity %zu", high, s.cap);
+    if (unlikely(low > high))
+        panic_runtime("slice bounds out of range [%zu:%zu]", low, high);
+    return (struct sh_slice){window_data(element, s, low, s.cap - low), high - low, s.cap - low};
+}
+
+struct sh_slice
+sh_slice_window3(const struct sh_type *element, struct sh_slice s, size_t low, size_t high,
+                 size_t max)
+{
+    if (unlikely(max > s.cap))
+        panic_runtime("slice bounds out of range [::%zu] with capacity %zu", max, s.cap);
+    if (unlikely(high > max))
+        panic_runtime("slice bounds out of range [:%zu:%zu]", high, max);
+    if (unlikely(low > high))
+        panic_runtime("slice bounds out of range [%zu:%zu:]", low, high);
+    return (struct sh_slice){window_data(element, s, low, max - low), high - low, max - low};
+}
+
+void *
+sh_slice_at(const struct sh_type *element, struct sh_slice s, size_t i)
+{
+    if (unlikely(i >= s.len))
+        panic_runtime("index out of range [%zu] with length %zu", i, s.len);
+    return (char *)s.data + i * element->size;
+}
+
+/* ---- Copies ---- */
+
+size_t
+sh_slice_copy(const struct sh_type *element, struct sh_slice dst, struct sh_slice src)
+{
+    size_t count = size_min(dst.len, src.len);
+    if (count > 0)
+        copy_elements(element, dst.data, src.data, count);
+    return count;
 }
 
 struct sh_slice

@@ -14,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from harness.charts import engine, flags, forest, pauses, rss, sweep, throughput
+from harness.charts import arms, engine, flags, forest, pauses, rss, sweep, throughput
 from harness.charts.model import Chart, Plan
 from harness.report_view import is_control, pitfalls_of
 
-__all__ = ["Chart", "Plan", "draw", "plans"]
+__all__ = ["arms", "Chart", "Plan", "draw", "draw_plan", "plans"]
 
 _KINDS = ("flags", "forest", "pauses", "rss", "sweep", "throughput")
 
@@ -53,6 +53,15 @@ def draw(
                                plans(summary)))
     _forget_others(out, {chart.name for chart in charts if chart.skipped is None})
     return charts
+
+
+def draw_plan(plan: Plan, out: Path, *, gnuplot: str = "gnuplot", templates: Path) -> Chart:
+    """Draws one chart that is not of a bench run."""
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        return _draw_one(plan, out, engine.find(gnuplot), templates, None)
+    except engine.DrawError as error:
+        return _draw_one(plan, out, gnuplot, templates, str(error))
 
 
 def _draw_one(

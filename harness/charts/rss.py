@@ -76,11 +76,12 @@ def _plan(pitfall: Json, cell: str | None, variants: list[str], suffix: str) -> 
     peaks = {v: max(size for _, size in lines[v]) for v in shown}
     divisor, unit = unit_for(max(peaks.values()), "B")
     plan.number("WIDTH", 960)
-    plan.number("HEIGHT", 380)
+    plan.number("HEIGHT", 402)
     plan.number("PANELS", len(shown))
     plan.number("YMAX", max(peaks.values()) / divisor * 1.25)
     plan.number("BAD_PEAK", peaks[shown[0]] / divisor if shown[0] == variants[0] else -1)
     plan.text("YLABEL", f"resident memory ({unit})")
+    plan.text("KEY", _key(shown[0] == variants[0]))
     plan.texts("NAMES", [shorten(_name(pitfall, v), 112 // len(shown)) for v in shown])
     plan.texts("PEAKS", [f"peak {show(peaks[v], 'B')}" for v in shown])
     plan.texts("COUNTS", [_count(pitfall, cell, v) for v in shown])
@@ -118,6 +119,12 @@ def _plan(pitfall: Json, cell: str | None, variants: list[str], suffix: str) -> 
         for v in shown
     )
     return plan
+
+
+def _key(with_peak: bool) -> str:
+    """What the lines and ticks mean, in the picture itself."""
+    words = ["dotted line: the timed region begins", "tick at the foot: a collection"]
+    return "   ·   ".join([*words, "dashed line: peak of bad"] if with_peak else words)
 
 
 def _name(pitfall: Json, variant: str) -> str:

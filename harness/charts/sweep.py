@@ -109,9 +109,11 @@ def _fill(plan: Plan, pitfall: Json, panels: dict[str, dict[str, Line]]) -> None
     rows: list[list[float | None]] = []
     guides: list[list[float | None]] = []
     ylow, yhigh, ytics = [], [], []
+    any_zero = False
     for metric, lines in panels.items():
         positive = [y for line in lines.values() for _, y in line if y > 0]
         zero = any(y == 0 for line in lines.values() for _, y in line)
+        any_zero = any_zero or zero
         least, most = min(positive), max(positive)
         floor = least / max(2.0, (most / least) ** 0.15) if zero else 0.0
         ylow.append((floor or least) / 1.8)
@@ -127,7 +129,7 @@ def _fill(plan: Plan, pitfall: Json, panels: dict[str, dict[str, Line]]) -> None
         start = max(x0, x1 * least / most)  # a guide below the least value would say nothing
         guides += [[start, most * start / x1], [x1, most], [], []]
     plan.number("WIDTH", 420 + 300 * (len(panels) - 1) if len(panels) > 1 else 560)
-    plan.number("HEIGHT", 350 + 19 * len(variants))
+    plan.number("HEIGHT", 370 + 19 * len(variants))
     plan.number("PANELS", len(panels))
     plan.number("VARIANTS", len(variants))
     plan.number("XMIN", min(every_x) / 1.4)
@@ -137,6 +139,8 @@ def _fill(plan: Plan, pitfall: Json, panels: dict[str, dict[str, Line]]) -> None
     name = str(parameter.get("name") or "n")
     units = "" if unit == "B" else f"{parameter.get('unit') or 'count'}, "
     plan.text("XLABEL", f"{name} ({units}log scale)")
+    plan.text("KEY", f"dotted: in proportion to {name}"
+              + ("   ·   0 has a line of its own below the log scale" if any_zero else ""))
     plan.texts("PANEL_TITLES", [title_of(metric) for metric in panels])
     for index, tics in enumerate(ytics, 1):
         plan.tics(f"YTICS{index}", tics)

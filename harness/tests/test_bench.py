@@ -13,7 +13,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from harness import bench, catalog, measure, plan, store
+from harness import bench, catalog, plan, rig, store
 from harness.build import Builder, Program
 from harness.fault import Fault, UsageFault
 from harness.launch import Job, Launcher, Run
@@ -75,8 +75,8 @@ def test_nothing_is_linked_while_a_program_runs(
 
     monkeypatch.setattr(Builder, "link", noted_link)
     monkeypatch.setattr(Launcher, "run", noted_run)
-    bench.run(tiny_project, replace(options, rounds=2 * measure.LINKS_AT_ONCE), quiet)
-    assert len(beside) > 4 * measure.LINKS_AT_ONCE and not any(beside)
+    bench.run(tiny_project, replace(options, rounds=2 * rig.LINKS_AT_ONCE), quiet)
+    assert len(beside) > 4 * rig.LINKS_AT_ONCE and not any(beside)
 
 
 def test_seed_decides_order_layout_and_environment(
@@ -125,7 +125,8 @@ def test_program_that_gives_no_figures_is_reported(
     done = bench.run(tiny_project, options, quiet)
     assert f"tiny.bad does not run: {words}" in said() or words in said()
     summary = summarise(store.read(done.path), catalog.load(tiny_project))
-    assert any("tiny.bad in gcc-O2" in e and words in e for e in summary["failed"])
+    assert any(row["variant"] == "bad" and row["cells"] == ["gcc-O2"] and words in row["message"]
+               for row in summary["failed"])
     held = {law["id"]: law["held"] for law in summary["pitfalls"][0]["laws"]}
     assert held["allocations"] is None
 
@@ -221,7 +222,8 @@ def test_killed_run_keeps_what_it_measured_and_goes_on(
         assert "RESUME=1 goes on" in errors
     kept = store.samples(store.read(files[0]))
     assert 3 <= len(kept) < 22
-    _, options = bench.resumable(tiny_project, "bench") or (None, None)
+    found = bench.unfinished(tiny_project, "bench")
+    options = None if found is None else bench.restored(Options, found[1])
     assert options is not None
     done = bench.run(tiny_project, options, quiet, resume=True)
     assert done.path == files[0]

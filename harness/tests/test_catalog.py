@@ -37,6 +37,9 @@ def test_folder_is_all_it_takes(tiny_project: Project) -> None:
         ('of = "bad"\nequals', 'of = "worse"\nequals', "law[0].of: no variant 'worse'"),
         ('of = "bad"\nequals', "equals", "kind exact needs `of`"),
         ("equals = 2", 'equals_expr = "__import__(1)"', "equals_expr"),
+        ('metric = "allocs_per_op"', 'metric = "alocs_per_op"',
+         "law[0] 'allocations': metric: nothing reports 'alocs_per_op' (the nearest name is"
+         " 'allocs_per_op')"),
         ("default = 10\n", 'default = "ten"\n', "parameter.default: 'ten' is not of type"),
         ("sweep = [10, 100, 1000]", "sweep = [10]", "needs parameter.sweep with 3"),
         ('id = "fixed"', 'id = "fixed.other"', "fixed.other.c is missing"),
@@ -54,6 +57,19 @@ def test_wrong_file_is_named_with_its_key(
         catalog.load(tiny_project)
     assert "pitfalls/tiny/pitfall.toml" in str(caught.value)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "metric", ["startup_s", "instructions_per_op", "perf_cache_misses", "in_variant", "in_header",
+               "in_driver"])
+def test_law_may_speak_of_what_is_measured_or_reported(
+    tiny_project: Project, metric: str
+) -> None:
+    folder = tiny.add(tiny_project, "tiny", {"bad": '/* "in_variant" */\n' + tiny.BAD},
+                      tiny.TOML.replace("allocs_per_op", metric))
+    (folder / "tiny-own.h").write_text('/* "in_header" */\n')
+    (tiny_project.pitfalls / "driver.c").write_text('/* "in_driver" */\n')
+    assert catalog.load(tiny_project)[0].laws[0].metric == metric
 
 
 def test_source_that_no_variant_names_is_an_error(tiny_project: Project) -> None:

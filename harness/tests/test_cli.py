@@ -77,6 +77,17 @@ def test_list_shows_pitfalls_variants_and_cells(
     assert "gcc-Og" in text and "clang" not in text
 
 
+@pytest.mark.parametrize("arguments", [["--pitfalls", "nothing"], ["--cells", "gcc-O9"], []])
+def test_list_prints_nothing_before_an_error(
+    tiny_project: Project, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not arguments:
+        tiny.add(tiny_project, "tiny", {}, "not toml")
+    assert run(tiny_project, "list", *arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.startswith("harness: ")
+
+
 def measured(project: Project, live: Live, options: Options) -> str:
     done = bench.run(project, options, live)
     store.replace_copy(done.path, project.latest / store.RUN_FILE)
@@ -102,7 +113,7 @@ def test_law_that_cannot_be_judged_is_unclear(
     tiny_project: Project, quiet: Live, options: Options
 ) -> None:
     measured(tiny_project, quiet, options)
-    tiny.add(tiny_project, "tiny", {}, tiny.TOML.replace('"allocs_per_op"', '"unheard_of"'))
+    tiny.add(tiny_project, "tiny", {}, tiny.TOML.replace('"allocs_per_op"', '"instructions"'))
     assert run(tiny_project, "laws") == 3
 
 
@@ -120,6 +131,55 @@ def test_sample_is_reproduced(
     assert "the sources have changed" in capsys.readouterr().out
     assert run(tiny_project, "repro", "tiny/bad/gcc-O2/r77/timed") == 2
     assert "there are for example" in capsys.readouterr().err
+
+
+OVERFLOW = """static volatile int big = 2147483647; static int thrice(void) { return big * 3; }
+#define TINY_BEFORE n += thrice() & 1;
+"""
+DETECTOR = """[[detector]]
+tool = "ubsan"
+variant = "bad"
+category = "overflow"
+expect = true
+"""
+
+
+def test_detected_sample_is_reproduced_with_its_report(
+    tiny_project: Project, quiet: Live, options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.add(tiny_project, "tiny", {"bad": OVERFLOW + tiny.BAD}, tiny.TOML + DETECTOR)
+    run_id = measured(tiny_project, quiet, options)
+    stored = store.samples(store.read(tiny_project.results / run_id / store.RUN_FILE))
+    name = next(s["sample"] for s in stored if s["role"] == "detect")
+    assert run(tiny_project, "repro", name) == 0
+    text = capsys.readouterr().out
+    assert "runtime error: signed integer overflow" in text
+    assert "stored: ubsan reports signed integer overflow" in text
+    assert "new: ubsan reports signed integer overflow" in text and "at bad.c:1" in text
+    tiny.add(tiny_project, "tiny", {"bad": tiny.BAD}, tiny.TOML + DETECTOR)
+    assert run(tiny_project, "repro", name) == 4
+    assert "new: ubsan reports nothing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("script", "code"), [
+    ("echo not permitted >&2; exit 255", 4), ("echo data > perf.data; exit 1", 0)])
+def test_tool_that_records_nothing_is_a_failure(
+    tiny_project: Project, quiet: Live, options: Options, tmp_path: Path, script: str, code: int,
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+) -> None:
+    measured(tiny_project, quiet, options)
+    fake = tmp_path / "bin" / "perf"
+    fake.parent.mkdir()
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "perf.data").write_text("old")
+    os.utime(tmp_path / "perf.data", (0, 0))
+    assert run(tiny_project, "repro", "tiny/bad/gcc-O2/r01/timed", "--perf") == code
+    text = capfd.readouterr()
+    assert ("perf.data is here" in text.out) == (code == 0)
+    assert ("perf ended with status 255 and recorded nothing" in text.err) == (code == 4)
 
 
 def test_bench_writes_everything_and_prints_where_it_is(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -91,6 +92,16 @@ def test_valgrind_report_is_a_failure(tiny_project: Project) -> None:
     text = collect(tiny_project, "-k", "valgrind").stdout
     assert "ends-well[valgrind] FAILED" in text
     assert "Invalid write" in text
+
+
+def test_what_valgrind_is_told_to_excuse_exists() -> None:
+    allocator = here().allocator
+    excused = re.findall(r"fun:(\w+)", (allocator / "tests" / "valgrind.supp").read_text())
+    sources = "".join(path.read_text() for room in ("heap", "collector", "types", "observe")
+                      for path in sorted((allocator / room).glob("*.c")))
+    assert excused
+    for function in excused:
+        assert re.search(rf"^{function}\(", sources, re.MULTILINE), function
 
 
 def test_test_that_does_not_build_fails_with_the_compilers_words(tiny_project: Project) -> None:

@@ -12,6 +12,7 @@ import pytest
 from harness import catalog, laws, outcomes, show, store, target
 from harness.catalog import Pitfall
 from harness.project import Project
+from harness.report_view import failures_of, unjudged
 from harness.sheet import Sheet
 from harness.summary import summarise
 from harness.tests import golden, lines, tiny
@@ -76,6 +77,27 @@ def test_broken_law_says_what_and_how_often(tiny_project: Project) -> None:
     judged = judge(pitfall, stored, "it")
     assert (judged.held, judged.observed) == (False, 20)
     assert judged.reason == "allocs_per_op is 20 in 1 of 2 samples, wanted = 19"
+
+
+@pytest.mark.parametrize(
+    ("kind", "rest", "bound", "bad", "fixed", "words"),
+    [
+        ("exact", 'of = "bad"', "equals = 1", 1.0000001, 0, "1.0000001, wanted = 1"),
+        ("exact", 'of = "bad"', "equals = 262144", 262144.5, 0, "262,144.5, wanted = 262,144"),
+        ("exact", 'of = "bad"', "equals = 12345678901", 12345678999, 0,
+         "12,345,678,999, wanted = 12,345,678,901"),
+        ("ratio", 'pair = "main"', "at_least = 100", 199.998, 2,
+         "ratio 99.999 (bad 199.998, fixed 2), wanted >= 100"),
+        ("difference", 'pair = "main"', "equals = 0", 9900001, 9900000,
+         "1 (bad 9,900,001, fixed 9,900,000), wanted = 0"),
+    ],
+)
+def test_broken_law_never_reads_as_if_it_held(
+    tiny_project: Project, kind: str, rest: str, bound: str, bad: float, fixed: float, words: str
+) -> None:
+    judged = judge(pitfall_with(tiny_project, law(kind, bound, rest)), both(bad, fixed), "it")
+    assert judged.held is False
+    assert judged.reason.endswith(words)
 
 
 def test_round_0_is_not_judged(tiny_project: Project) -> None:
@@ -253,6 +275,29 @@ def test_detector_needs_category_and_line(
     assert (judged.found, judged.held) == (found, held), judged.reason
 
 
+def test_detector_is_judged_by_the_lines_that_were_marked_when_it_ran(
+    tiny_project: Project
+) -> None:
+    sample = lines.sample("bad", {}, name="gcc-O2+asan", role="detect",
+                          report=ASAN.format(line=2), marked={"DETECT": ["bad.c:2"]})
+    older = {key: value for key, value in sample.items() if key != "marked"}
+    validator = jsonschema.Draft202012Validator(
+        json.loads((SCHEMAS / "run.schema.json").read_text()))
+    found = pitfall_with(tiny_project, detector("asan", "overflow"), bad="int new;\n" + MARKED)
+    assert found.detectors[0].marked == ("bad.c:3",)
+    for stored, held in ((sample, True), (older, False)):
+        validator.validate(stored)
+        assert outcomes.judge_detectors(Sheet([stored]), [found], ["gcc-O2"])[0].held is held
+
+
+def test_report_of_another_file_of_that_name_is_not_the_pitfalls(tiny_project: Project) -> None:
+    found = pitfall_with(tiny_project, detector("ubsan", "misaligned"), bad=MARKED)
+    report = UBSAN.format(line=2).replace("tiny/", "")
+    sample = lines.sample("bad", {}, name="gcc-O2+ubsan", role="detect", report=report)
+    judged = outcomes.judge_detectors(Sheet([sample]), [found], ["gcc-O2"])[0]
+    assert (judged.found, judged.reason) == (False, "no report")
+
+
 def test_detector_that_was_not_run_is_not_judged(tiny_project: Project) -> None:
     pitfall = pitfall_with(tiny_project, detector("asan", "x"), bad=MARKED)
     judged = outcomes.judge_detectors(Sheet([]), [pitfall], ["gcc-O2"])[0]
@@ -296,8 +341,8 @@ def test_stored_lines_follow_their_schema() -> None:
 
 def test_summary_has_every_key_and_the_right_numbers(tiny_project: Project) -> None:
     summary = summarise(full_run(), catalog.load(tiny_project))
-    assert list(summary) == ["v", "run", "cells", "pitfalls", "flags", "left_out", "failed",
-                             "events"]
+    assert list(summary) == ["v", "run", "cells", "pitfalls", "flags", "left_out",
+                             "controls", "failed", "events"]
     found = summary["pitfalls"][0]
     bad = found["cells"]["gcc-O2"]["variants"]["bad"]
     assert (bad["n"], bad["failed"]) == (6, 0)
@@ -319,6 +364,30 @@ def test_summary_has_every_key_and_the_right_numbers(tiny_project: Project) -> N
     row = summary["flags"][0]
     assert (row["cell"], row["text_b"], row["startup_s"]) == (
         "gcc-O2", pytest.approx(1000), pytest.approx(0.001))
+
+
+def test_failures_are_told_once_a_message(tiny_project: Project) -> None:
+    stored = [lines.run(), lines.cell("fixed"), lines.cell("fixed", "gcc-Os")]
+    stored += [lines.cell("bad", name, status="failed", message="In a:\nx.c:1: error: no")
+               for name in ("gcc-O2", "gcc-Os")]
+    stored += [lines.failed("fixed", "killed by SIGSEGV", name=name, round_=number, signal=11)
+               for name in ("gcc-O2", "gcc-Os") for number in (1, 2)]
+    stored += [lines.failed("fixed", "killed by SIGSEGV", role="sweep", round_=0, signal=11)]
+    summary = summarise(stored, catalog.load(tiny_project))
+    assert summary["failed"] == [
+        {"pitfall": "tiny", "variant": "bad", "cells": ["gcc-O2", "gcc-Os"], "samples": {},
+         "message": "x.c:1: error: no"},
+        {"pitfall": "tiny", "variant": "fixed", "cells": ["gcc-O2", "gcc-Os"],
+         "samples": {"timed": 4, "sweep": 1}, "message": "killed by SIGSEGV"}]
+    assert [words for words, _ in failures_of(summary)] == [
+        "tiny.bad does not build in gcc-O2, gcc-Os (4 not judged)",
+        "tiny.fixed failed in gcc-O2, gcc-Os (4 timed, 1 sweep)"]
+    assert unjudged(summary) == [("no sample reports its work", 2)]
+
+
+def test_left_out_cell_is_told_in_one_place(tiny_project: Project) -> None:
+    summary = summarise(full_run(), catalog.load(tiny_project))
+    assert json.dumps(summary).count("clang is not installed") == 1
 
 
 def test_every_null_has_a_reason(tiny_project: Project) -> None:
@@ -351,7 +420,8 @@ def test_target_files_are_the_golden_ones(tiny_project: Project) -> None:
         law("exact", "equals = 1").replace('"it"', '"too-few"')
         + law("exact", "equals = 1", metric="growths").replace('"it"', '"unknown"')
         + '[[outcome]]\nvariant = "bad"\nexpect = "manifest"\n'
-        + detector("asan", "stack-buffer-overflow"), drop_laws=False, bad=MARKED)
+        + detector("asan", "stack-buffer-overflow"), drop_laws=False,
+        bad=MARKED + '/* "growths" */\n')
     stored = [*full_run(), lines.cell("bad", "gcc-O2+asan", sanitizer="asan"),
               lines.sample("bad", {}, name="gcc-O2+asan", role="detect", round_=0,
                            report=ASAN.format(line=2))]

@@ -26,6 +26,8 @@ TINY = (
     ("marking", "--live-mb", "2", "--wide", "0", "--collections", "1"),
     ("marking", "--live-mb", "2", "--wide", "1", "--collections", "1"),
     ("live-heap", "--top-mb", "64", "--collections", "1"),
+    ("types", "--append", "1000"), ("types", "--map", "1000"), ("types", "--channel", "1000"),
+    ("types", "--defer", "1000"), ("types", "--pool", "1000"),
 )
 REAL = peer_catalog.load(here())
 

@@ -127,7 +127,10 @@ CHURN = ("churn-100", "churn-500")
 ALLOC = ("alloc-16", "alloc-64", "alloc-256", "alloc-1024")
 STOPS = ("stop_max_ns", "stop_p99_ns")
 # (work, metric, peer or metric of its own, bound): the table of what is to be reached.
+TYPES = ("append", "map", "channel", "defer", "pool")
 WANTED = {
+    *((f"type-{one}", "ns_per_op", "go", "≤ 1") for one in TYPES),
+    *((f"type-{one}", "peak_rss_b", "go", "≤ 1.05") for one in TYPES),
     ("binary-trees", "work_s", "go", "≤ 0.4"),
     ("binary-trees", "work_s", "boehm-better", "≤ 0.95"),
     ("binary-trees", "work_s", "glibc", "≤ 0.8"),
@@ -171,8 +174,10 @@ def test_every_metric_of_a_work_is_declared() -> None:
 def test_programs_of_the_works_are_those_of_the_makefile() -> None:
     makefile = (here().allocator / "bench" / "bench.mk").read_text()
     found = peer_catalog.load(here())
-    line = next(t for t in makefile.splitlines() if t.startswith("BENCH_WORKS :="))
-    assert {w.program for w in found.works} == set(line.split(":=")[1].split())
+    built = {word for line in makefile.splitlines()
+             if line.startswith(("BENCH_WORKS :=", "BENCH_OWN_WORKS :="))
+             for word in line.split(":=")[1].split("#")[0].split()}
+    assert {w.program for w in found.works} == built
     for peer in found.peers:
         assert peer.id in makefile
 

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
-from harness import report
+from harness import probes, report, target
+from harness import report_tables as tables
 from harness.charts import Chart, draw
-from harness.report_view import estimate, interval_text, ratio_text
+from harness.metrics import exact
+from harness.report_view import estimate, figure_text, interval_text, observed_text, ratio_text
 from harness.tests import golden
+from harness.tests.test_table import fail
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 VOID = {"meta", "br", "link", "img", "input", "hr", "path", "circle", "use", "polygon"}
@@ -102,11 +106,25 @@ def test_every_picture_has_caption_and_text(summary: dict[str, Any], charts: lis
     assert text.count('<svg role="img" aria-label="') == len(drawn)
 
 
+def test_facts_beside_go_are_shown_if_there_are_any(
+    summary: dict[str, Any], charts: list[Chart]
+) -> None:
+    rows = [target.row("peak/64 MiB", "fact", value=98.25, peer=95.5, goal="at most Go's",
+                       verdict="differs as declared", reason="it is faster"),
+            target.row("channels/nil/send", "fact", goal="exact", verdict="same")]
+    page = report.render(summary, charts, {"git": "0123456789abcdef", "rows": rows})
+    assert "at commit <code>0123456789ab</code>" in page
+    assert "<td>95.5</td><td>98.25</td><td>at most Go&#39;s</td>" in page
+    assert "differs as declared: it is faster" in page
+    assert 'href="#fidelity"' in page
+    assert "fidelity" not in report.render(summary, charts)
+
+
 def test_page_is_the_same_each_time(summary: dict[str, Any], charts: list[Chart]) -> None:
     assert report.render(summary, charts) == report.render(summary, charts)
 
 
-@pytest.mark.parametrize("anchor", ["results", "p-unsafe-cast", "left-out"])
+@pytest.mark.parametrize("anchor", ["results", "p-unsafe-cast", "left-out", "facts"])
 def test_parts_are_the_golden_ones(summary: dict[str, Any], anchor: str) -> None:
     text = section(report.render(summary, []), anchor) + "</section>\n"
     golden.check(f"report-{anchor}.html", text)
@@ -130,6 +148,17 @@ def test_missing_gnuplot_is_said_once_a_chart(summary: dict[str, Any], tmp_path:
     )
 
 
+def test_run_table_has_every_fact_of_the_machine_and_nothing_internal(
+    summary: dict[str, Any]
+) -> None:
+    assert {key for key, _, _ in tables.MACHINE} == set(probes.machine()) - {"reasons"}
+    summary["run"]["machine"] = probes.machine()
+    summary["run"]["settings"] |= {"pitfalls": ["growth"], "cells": ["gcc-O2"], "quick": True}
+    text = section(report.render(summary, []), "facts")
+    assert text.count(f"<td>{summary['run']['seed']}</td>") == 1
+    assert not re.search(r"None|reasons|extras|region_s|[a-z]_[a-z]+</th>", text)
+
+
 def test_names_are_escaped(summary: dict[str, Any]) -> None:
     odd = '<script>alert("1")</script>&_'
     one = summary["pitfalls"][0]
@@ -138,8 +167,10 @@ def test_names_are_escaped(summary: dict[str, Any]) -> None:
     one["laws"][0] |= {"title": odd, "held": False, "reason": odd}
     summary["left_out"] = [{"cell": odd, "reason": odd}]
     summary["events"] = [odd]
-    summary["run"]["machine"]["cpu"] = odd
-    summary["cells"][0] |= {"status": "failed", "message": f"error: {odd}"}
+    summary["run"]["machine"]["cpu_model"] = odd
+    summary["cells"][0] |= {"status": "failed", "message": f"error:\n{odd}"}
+    summary["failed"] = [{"pitfall": "escape", "variant": odd, "cells": [odd], "samples": {},
+                          "message": odd}]
     text = report.render(summary, [])
     assert "<script" not in text
     assert "&lt;script&gt;" in text
@@ -155,9 +186,13 @@ def test_picture_with_a_script_is_not_inlined(summary: dict[str, Any], tmp_path:
 
 
 def test_failed_build_shows_the_compilers_message(summary: dict[str, Any]) -> None:
-    summary["cells"][0] |= {"status": "failed", "message": "bad.c:3:1: error: expected ';'"}
-    text = section(report.render(summary, []), "left-out")
-    assert "Did not build: escape/bad on gcc-O0" in text and "expected &#39;;&#39;" in text
+    message = escape(fail(summary))
+    text = report.render(summary, [])
+    shown = section(text, "results")
+    assert ("escape.bad does not build in gcc-O0 (2 not judged):"
+            f"<pre>In a function:\n{message}\n  here</pre>") in shown
+    assert shown.count(message) == 1
+    assert text.count("clang is not installed") == 1
 
 
 def test_one_cell_and_empty_runs_render(summary: dict[str, Any]) -> None:
@@ -181,6 +216,36 @@ def test_repro_names_a_stored_sample(summary: dict[str, Any]) -> None:
 )
 def test_ratios_read_without_exponents(value: float | None, text: str) -> None:
     assert ratio_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(48, "48"), (19.0, "19"), (0.5, "0.5"), (262144.0, "262,144"), (1.0000001, "1.0000001"),
+     (1e-7, "0.0000001"), (12345678901.5, "12,345,678,901.5"), (-0.25, "-0.25"),
+     (2.0**60, "1,152,921,504,606,846,976"), (0.0, "0"), (float("inf"), "inf")],
+)
+def test_exact_numbers_are_shown_exactly(value: float, text: str) -> None:
+    assert exact(value) == text
+
+
+def test_exact_metrics_are_not_rounded_and_others_are() -> None:
+    assert figure_text("retained_b", 262144.0) == "262,144 B"
+    assert figure_text("allocs_per_op", 1.0000001) == "1.0000001"
+    assert figure_text("peak_rss_b", 262144.0) == "256 KiB"
+    assert figure_text("retained_b", None) == "not measured"
+
+
+@pytest.mark.parametrize(
+    ("kind", "held", "observed", "text"),
+    [("exact", True, 12345.5, "12,345.5"), ("bound", True, 1.00001, "1.00001"),
+     ("ratio", True, 99.9999, "100"), ("ratio", False, 99.9999, "99.9999"),
+     ("exponent", True, 1.16631, "1.166"), ("exact", True, None, "held"),
+     ("exact", None, None, "not judged")],
+)
+def test_law_shows_what_it_observed(
+    kind: str, held: bool | None, observed: float | None, text: str
+) -> None:
+    assert observed_text({"kind": kind, "held": held, "observed": observed}) == text
 
 
 def test_interval_names_its_unit_once() -> None:

@@ -13,8 +13,10 @@ import pytest
 from harness import store
 from harness.fault import Fault, UsageFault
 from harness.project import Project
+from harness.tests import lines
 
-LINE = {"kind": "sample", "sample": "a/b/c/r00/timed", "text": "x" * 100}
+RUN = lines.run()
+LINE = lines.sample("bad", {"x": 1.5}) | {"text": "x" * 100}
 
 
 @contextmanager
@@ -29,12 +31,21 @@ def small_files() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
 
 
+def test_no_two_runs_share_a_folder(tmp_path: Path) -> None:
+    project = Project(tmp_path, tmp_path)
+    paths = []
+    for _ in range(3):
+        paths.append(store.new_run(project, "bench", 1))
+        paths[-1].parent.mkdir()
+    assert len(set(paths)) == 3
+
+
 def test_lines_come_back(tmp_path: Path) -> None:
     path = tmp_path / "run" / "run.jsonl"
     with store.Store(path) as kept:
-        kept.append({"kind": "run", "run": "x"})
+        kept.append(RUN)
         kept.append(LINE)
-    assert store.read(path) == [{"kind": "run", "run": "x"}, LINE]
+    assert store.read(path) == [RUN, LINE]
 
 
 def test_cut_last_line_is_passed_over_and_taken_off(tmp_path: Path) -> None:
@@ -46,16 +57,38 @@ def test_cut_last_line_is_passed_over_and_taken_off(tmp_path: Path) -> None:
     assert store.read(path) == [LINE]
     with store.Store(path) as kept:
         kept.append({**LINE, "sample": "third"})
-    assert [line["sample"] for line in store.read(path)] == ["a/b/c/r00/timed", "third"]
+    assert [line["sample"] for line in store.read(path)] == [LINE["sample"], "third"]
 
 
 def test_damage_in_the_middle_is_named(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    path.write_text('{"kind":"run"}\n{"kind":\n{"kind":"run"}\n')
+    path.write_text(f'{json.dumps(RUN)}\n{{"kind":\n{json.dumps(RUN)}\n')
     with pytest.raises(Fault, match=r"run.jsonl:2: not JSON"):
         store.read(path)
-    path.write_text('{"kind":"run"}\n{"kind":"other"}\n')
+    path.write_text(f'{json.dumps(RUN)}\n{{"kind":"other"}}\n')
     with pytest.raises(Fault, match=r"run.jsonl:2: not a line of kind"):
+        store.read(path)
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"v": 2}, "written by a newer pitmark"),
+    ({"metrics": [1, 2]}, "'metrics' is of the wrong type"),
+    ({"round": "first"}, "'round' is of the wrong type"),
+    ({"status": None}, "'status' is of the wrong type"),
+])
+def test_line_of_a_newer_pitmark_or_of_a_hand_is_named(
+    tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text(json.dumps(RUN) + "\n" + json.dumps(LINE | change) + "\n")
+    with pytest.raises(Fault, match=f"run.jsonl:2: .*{words}"):
+        store.read(path)
+
+
+def test_line_without_what_judging_needs_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text(json.dumps({k: v for k, v in LINE.items() if k != "metrics"}) + "\n")
+    with pytest.raises(Fault, match="run.jsonl:1: 'metrics' is missing: was the file edited"):
         store.read(path)
 
 

@@ -86,6 +86,28 @@ def test_failed_laws_and_left_out_cells_are_said_in_words(summary: dict[str, Any
     assert text.rstrip().endswith("results/latest/plots/")
 
 
+def fail(summary: dict[str, Any]) -> str:
+    """Makes a variant fail to build in one cell; returns the message."""
+    message = "bad.c:3:1: error: expected ';'"
+    summary["cells"][0] |= {"status": "failed", "message": f"In a function:\n{message}\n  here"}
+    summary["failed"] = [{"pitfall": "escape", "variant": "bad", "cells": ["gcc-O0"],
+                          "samples": {}, "message": message}]
+    for law in summary["pitfalls"][0]["laws"]:
+        if law["cell"] == "gcc-O0" and law["variant"] == "bad":
+            law |= {"held": None, "reason": f"bad does not build: {message}"}
+    return message
+
+
+def test_each_fact_is_said_once(summary: dict[str, Any]) -> None:
+    message = fail(summary)
+    summary["left_out"].append({**summary["left_out"][0], "cell": "clang-O1"})
+    text = printed(summary)
+    assert f"failed: escape.bad does not build in gcc-O0 (2 not judged): {message}" in text
+    assert text.count(message) == 1
+    assert text.count("clang is not installed") == 1
+    assert text.count("libgcc-12-dev") == 1
+
+
 def test_every_law_is_counted_exactly_once(summary: dict[str, Any]) -> None:
     table = printed(summary).split("time and RSS:")[0]
     fields = [line.split()[-1] for line in table.splitlines() if line.split()]

@@ -315,6 +315,7 @@ var works = map[string]func(){
 	"lifetimes":    lifetimes,
 	"live-heap":    liveHeap,
 	"marking":      marking,
+	"types":        types,
 }
 
 func main() {

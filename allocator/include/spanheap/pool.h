@@ -4,6 +4,10 @@
  * before are dropped: an unused item survives exactly one collection.
  *
  *     static struct sh_pool pool = {.make = make_buffer};
+ *
+ * As there, a processor's share of threads has a private item, which nobody else gets while it is
+ * no victim, and a chain. A thread gets its private item, then the newest of its chain, the oldest
+ * of others' chains, and victims.
  */
 #ifndef SPANHEAP_POOL_H
 #define SPANHEAP_POOL_H
@@ -20,7 +24,7 @@ struct sh_pool {
     /* The rest belongs to the pool, which must be a static object: it is never unregistered. */
     struct sh_pool_items *items, *victim;
     struct sh_pool *next;
-    uint32_t lock, registered;
+    uint32_t registered;
 };
 
 /** An item of the pool, or a new one from make(). */

@@ -1,0 +1,100 @@
+/*
+ * What the heap asks of the collector while it allocates: to begin a collection, because the heap
+ * has grown to its trigger, time has passed or there is no memory; to have the thread pay for one
+ * that runs, by marking, or for the last one, by sweeping; and to give pages back beyond a limit.
+ */
+#include "collector/assist.h"
+#include "collector/cycle.h"
+#include "collector/markers.h"
+#include "collector/pacing.h"
+#include "collector/sweep.h"
+#include "collector/world.h"
+#include "heap/os.h"
+#include "heap/pageheap.h"
+#include "heap/scavenger.h"
+#include "observe/events.h"
+
+/* Scanned by the thread that begins a collection because the heap is full. */
+#define FIRST_PIECE_B ((uint64_t)64 << 10)
+
+static _Atomic(sh_oom_hook) oom_hook SH_STATE;
+
+static void
+pay_by_sweeping(struct cache *c)
+{
+    uint64_t npages = pacing_sweep_debt(PAGE_B);
+    if (npages > 0)
+        sweep_pay(c, npages);
+}
+
+bool
+cycle_is_due(void)
+{
+    if (cycle.period_ns == 0 || atomic_load(&cycle.goal_b) == UINT64_MAX)
+        return false;
+    return os_now_ns() - atomic_load(&cycle.last_end_ns) >= cycle.period_ns;
+}
+
+/* A small heap is marked before the workers have woken: then what is allocated meanwhile would only
+   be born black for nothing. */
+static void
+mark_first_piece(void *arg)
+{
+    (void)arg;
+    assist_add_credit(markers_work(MARKER_ASSIST, FIRST_PIECE_B));
+    if (cycle_is_marking() && markers_idle())
+        cycle_try_end();
+}
+
+static void
+begin_by_heap(void)
+{
+    cycle_begin(SH_TRIGGER_HEAP);
+    if (cycle_is_marking())
+        world_safe_call(mark_first_piece, NULL);
+}
+
+void
+hook_allocation_point(struct cache *c, size_t size)
+{
+    if (unlikely(cycle_is_marking()))
+        assist_pay(c);
+    else if (unlikely(atomic_load(&heap_size.live_b) + size >= atomic_load(&cycle.trigger_b)))
+        begin_by_heap();
+    else if (unlikely(cycle_is_due()))
+        cycle_begin(SH_TRIGGER_TIME);
+    else if (unlikely(sweep_is_pending()))
+        pay_by_sweeping(c);
+}
+
+void
+hook_pages_taken(struct cache *c)
+{
+    uint64_t over_b;
+    while (unlikely((over_b = pacing_over_limit()) > 0)) {
+        uint64_t start_ns = os_now_ns(), started = events_begin();
+        size_t released_b = scavenger_release_inside(c, over_b);
+        events_end(EVENT_SCAVENGE, started, released_b, 0);
+        pacing_add_release(os_now_ns() - start_ns);
+        if (!atomic_load(&c->stop_pending))
+            break;
+        hook_stop_here(c);
+    }
+}
+
+bool
+hook_out_of_memory(size_t size, unsigned attempt)
+{
+    if (attempt == 0 && size <= pageheap.reserved_b) {
+        cycle_run(SH_TRIGGER_MEMORY);
+        return true;
+    }
+    sh_oom_hook hook = atomic_load(&oom_hook);
+    return hook != NULL && hook(size);
+}
+
+sh_oom_hook
+sh_set_oom_hook(sh_oom_hook hook)
+{
+    return atomic_exchange(&oom_hook, hook);
+}

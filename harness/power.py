@@ -1,0 +1,57 @@
+"""How small a change can be seen: from an A/A measurement to a promise. Pure.
+
+A change of c is found when the low end of the interval, times 1 + c, lies beyond the margin, and
+once more when it is confirmed; both vary from run to run with the noise. So the rounds of an A/A
+measurement are drawn again and again, each time as many as a run would have, and the change is
+noted that two draws, of the run and of its confirmation, would just have found. The promise is the
+change that nearly all pairs of draws find. It holds for one program; a table of many asks for a
+smaller p, which 20 rounds have and 10 have not (q, see verdicts).
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from harness import stats, verdicts
+from harness.verdicts import Series, compare
+
+REDRAWN = 300
+FOUND = 0.95  # of the redrawn runs find the promised change
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What a number of rounds can decide for one metric. Shares of 1."""
+
+    metric: str
+    rounds: int
+    change: float | None  # found with FOUND probability; None: unknown
+    margin: float  # median: a smaller change counts as none
+    half_width: float  # median half-width of the ratio's interval
+
+
+def promise(metric: str, a: Series, b: Series, rounds: int, seed: int = 1) -> Promise:
+    """For `rounds` rounds, from the rounds of an A/A measurement (10 at least)."""
+    both = sorted(set(a) & set(b))
+    if len(both) < verdicts.LEAST_ROUNDS:
+        return Promise(metric, rounds, None, 0.0, 0.0)
+    chance = random.Random(seed)
+    # The two arms are one program: what they differ by here is luck, and no part of the promise.
+    luck = stats.median([b[r] / a[r] for r in both if a[r] > 0] or [1.0])
+    needed, margins, halves = [], [], []
+    for _ in range(REDRAWN):
+        drawn = [chance.choice(both) for _ in range(rounds)]
+        row = compare("", metric, {i: a[r] for i, r in enumerate(drawn, 1)},
+                      {i: b[r] / luck for i, r in enumerate(drawn, 1)})
+        if row.ratio.low is None or row.ratio.high is None or row.ratio.low <= 0:
+            continue
+        needed.append((1 + row.margin) / row.ratio.low - 1)
+        margins.append(row.margin)
+        halves.append((row.ratio.high - row.ratio.low) / 2)
+    if not needed:
+        return Promise(metric, rounds, None, 0.0, 0.0)
+    chance.shuffle(needed)
+    needed = sorted(max(pair) for pair in zip(needed, [*needed[1:], needed[0]]))
+    change = needed[min(len(needed) - 1, int(FOUND * len(needed)))]
+    return Promise(metric, rounds, change, stats.median(margins), stats.median(halves))

@@ -1,0 +1,261 @@
+"""The gate: what it calls a regression, and what it does not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from harness import baseline, check, check_rows, check_table, cli, target, trust
+from harness import verdicts as verdicts_
+from harness.baseline import Known
+from harness.check import Options
+from harness.compare_rows import Found, Plan
+from harness.compare_table import Comparison
+from harness.fault import UsageFault
+from harness.progress import Live
+from harness.project import Project
+from harness.stats import Estimate
+from harness.tests import tiny
+
+PLACE = ("x86_64", "avx2", "2.36", "valgrind-3.19.0", "gcc 12.2.0")
+BEFORE = Known("growth", "bad", "gcc-O2", PLACE, "aa",
+               {"instructions": 10_000, "text_b": 1000, "allocs": 5, "alloc_b": 80,
+                "collections": 2})
+
+
+def now(**metrics: float) -> Known:
+    return replace(BEFORE, metrics={**BEFORE.metrics, **metrics})
+
+
+def verdicts(new: Known, old: tuple[Known, ...] = (BEFORE,)) -> dict[str, str]:
+    return {row.metric: row.verdict for row in check_rows.judged(old, [new])}
+
+
+# ---- Judging -------------------------------------------------------------------------------------
+
+
+def test_nothing_moved() -> None:
+    assert set(verdicts(now()).values()) == {"same"}
+
+
+@pytest.mark.parametrize(("metric", "value", "verdict"), [
+    ("instructions", 10_100, "worse"), ("instructions", 10_049, "same"),
+    ("instructions", 9_900, "better"), ("allocs", 6, "worse"), ("allocs", 4, "better"),
+    ("alloc_b", 81, "worse"), ("text_b", 1011, "worse"), ("text_b", 1009, "same"),
+    ("collections", 3, "worse"),
+])
+def test_one_figure_moved(metric: str, value: float, verdict: str) -> None:
+    found = verdicts(now(**{metric: value}))
+    assert found.pop(metric) == verdict
+    assert set(found.values()) == {"same"}
+
+
+def test_other_compiler_is_another_place_and_no_regression() -> None:
+    other = replace(now(instructions=20_000), place=(*PLACE[:4], "gcc 13.1.0"))
+    [row] = check_rows.judged([BEFORE], [other])
+    assert row.verdict == check_rows.ELSEWHERE
+    assert row.reason is not None and "compiler: gcc 12.2.0 there, gcc 13.1.0 here" in row.reason
+
+
+def test_each_place_has_a_baseline_of_its_own() -> None:
+    there = replace(now(instructions=20_000), place=(*PLACE[:4], "gcc 13.1.0"))
+    assert set(verdicts(now(), (there, BEFORE)).values()) == {"same"}
+
+
+def test_a_program_that_was_edited_is_no_regression() -> None:
+    assert verdicts(replace(now(allocs=9), workload_sha="bb")) == {
+        "instructions": check_rows.CHANGED}
+
+
+def test_a_new_program_is_no_regression() -> None:
+    assert verdicts(replace(now(), variant="fixed")) == {"instructions": check_rows.NEW}
+
+
+def test_a_figure_that_is_gone_is_one() -> None:
+    new = replace(BEFORE, metrics={k: v for k, v in BEFORE.metrics.items() if k != "allocs"})
+    assert verdicts(new)["allocs"] == "worse"
+
+
+# ---- The file ------------------------------------------------------------------------------------
+
+
+def test_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.jsonl"
+    path.write_text(baseline.text_of([BEFORE, now(allocs=7)]))
+    assert baseline.read(path) == [BEFORE, now(allocs=7)]
+    assert baseline.read(tmp_path / "nothing.jsonl") == []
+
+
+def test_renewing_keeps_what_it_did_not_measure() -> None:
+    other_place = replace(BEFORE, place=("aarch64", *PLACE[1:]))
+    other_program = replace(BEFORE, variant="fixed")
+    new = baseline.renewed([BEFORE, other_place, other_program], [now(allocs=9)])
+    assert new == [other_place, now(allocs=9), other_program]
+
+
+@pytest.mark.parametrize(("line", "words"), [
+    ("{", "Expecting property name"), ("[]", "baseline.jsonl:2"),
+    ('{"kind":"run"}', "not a line of kind baseline"),
+    (BEFORE.as_line().replace('"v": 1', '"v": 2'), "written by a newer one"),
+    (BEFORE.as_line().replace('"workload_sha"', '"sha"'), "'workload_sha' is missing"),
+    (BEFORE.as_line().replace("10000", '"10000"'), "a metric is not a number"),
+    (BEFORE.as_line()[:40], "baseline.jsonl:2"),
+])
+def test_a_wrong_line_is_named(tmp_path: Path, line: str, words: str) -> None:
+    path = tmp_path / "baseline.jsonl"
+    path.write_text(BEFORE.as_line() + "\n" + line + "\n")
+    with pytest.raises(UsageFault) as caught:
+        baseline.read(path)
+    assert words in str(caught.value) and "make baseline writes the file anew" in str(caught.value)
+
+
+# ---- From end to end -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def counted(tiny_project: Project, quiet: Live) -> Callable[[], check.Result]:
+    """Measures the tiny project and judges it; skips where there is no valgrind."""
+    def run() -> check.Result:
+        result = check.run(tiny_project, Options(cells=("gcc-O2",)), quiet)
+        if any("valgrind is not installed" in (row.reason or "") for row in result.rows):
+            pytest.skip("no valgrind")
+        return result
+
+    return run
+
+
+# The driver of the tiny programs has no run_rounds(), by which callgrind counts: here it has.
+COUNTED = """#include <stdint.h>
+static volatile long sink;
+__attribute__((noinline)) static void run_rounds(long n) { for (long i = 0; i < n; i++) sink += i; }
+#define TINY_BEFORE run_rounds(ROUNDS);
+"""
+
+
+def program(project: Project, rounds: int, allocs: str = "2.0") -> None:
+    text = COUNTED.replace("ROUNDS", "STUB_ROUNDS") + tiny.BAD.replace("2.0", allocs)
+    (project.allocator / "include" / "rounds.h").write_text(f"#define STUB_ROUNDS {rounds}\n")
+    tiny.add(project, "tiny", {"bad": '#include "rounds.h"\n' + text,
+                               "fixed": '#include "rounds.h"\n' + text})
+
+
+def test_gate_from_end_to_end(tiny_project: Project, counted: Callable[[], check.Result],
+                              quiet: Live) -> None:
+    program(tiny_project, 10_000)
+    first = counted()
+    assert {row.verdict for row in first.rows} == {check_rows.NEW}
+    assert check.verdict_code(first) == 3
+    moved, file = check.renew(tiny_project, first.path)
+    assert file == tiny_project.root / "results" / "baseline.jsonl"
+    again = counted()
+    assert {row.verdict for row in again.rows} == {"same"} and check.verdict_code(again) == 0
+    program(tiny_project, 10_100)  # what lies in allocator/ has got slower by 1 %
+    slower = counted()
+    assert {row.metric for row in slower.regressions} == {"instructions"}
+    assert check.verdict_code(slower) == 1
+    check.write(tiny_project, slower, check_table.markdown(slower.rows, None, []))
+    document = target.read(tiny_project.latest, check.TARGET)
+    jsonschema.Draft202012Validator(target.schema()).validate(document)
+    page = (tiny_project.latest / check.PAGE).read_text()
+    assert "| tiny.bad/gcc-O2 | instructions of the timed region |" in page and "(+1" in page
+    program(tiny_project, 10_100, allocs="3.0")  # the program asks for something else
+    assert {row.verdict for row in counted().rows} == {check_rows.CHANGED}
+
+
+def test_a_program_that_fails_is_named(tiny_project: Project,
+                                       counted: Callable[[], check.Result]) -> None:
+    program(tiny_project, 100)
+    tiny.add(tiny_project, "tiny", {"bad": "int main(void) { return 5; }"})
+    result = counted()
+    failed = [row for row in result.rows if row.verdict == check_rows.FAILED]
+    assert [row.subject for row in failed] == ["tiny.bad/gcc-O2"]
+    assert check.verdict_code(result) == 4
+
+
+def test_verbs_write_and_print(tiny_project: Project, counted: Callable[[], check.Result],
+                               capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    program(tiny_project, 100)
+    counted()
+    assert cli.main(["baseline", "--cells", "gcc-O2"], tiny_project) == 0
+    assert "look at its difference in git" in capsys.readouterr().out.replace("\n", " ")
+    junit = tmp_path / "check.xml"
+    program(tiny_project, 200)
+    assert cli.main(["check", "--cells", "gcc-O2", "--github", "--junit", str(junit)],
+                    tiny_project) == 1
+    said = capsys.readouterr().out
+    assert "::error title=pitmark::tiny.bad/gcc-O2: instructions of the timed region" in said
+    assert "<failure" in junit.read_text()
+
+
+def test_annotations_are_one_line_each() -> None:
+    row = check_rows.Checked("a.b/c", "allocs", 1, 2, "failed", reason="100 %\nof it")
+    [line] = check_table.workflow_commands([row], [])
+    assert line == "::error title=pitmark::a.b/c: 100 %25%0Aof it"
+
+
+# ---- Base against head ---------------------------------------------------------------------------
+
+
+def against_base(*rows: verdicts_.Row, failures: tuple[str, ...] = (),
+                 control: str = "same") -> check.Result:
+    """A result whose exact figures are all the same, with a comparison of base and head."""
+    plan = Plan(("A", "B"), ("main", "the working tree"), (("tiny", "bad"),), ("ns_per_op",), 20, 2,
+                True, None)
+    controls = [trust.Control("control-same", "ns_per_op", 1.0, 0.99, 1.01, 20, 0.03, control,
+                              None)]
+    comparison = Comparison(plan, [Found("B", row) for row in rows], controls, failures, ())
+    same = check_rows.Checked("tiny.bad/gcc-O2", "allocs", 1, 1, "same")
+    return check.Result({}, Path("run.jsonl"), (same,), comparison)
+
+
+def figure(metric: str, verdict: str) -> verdicts_.Row:
+    estimate = Estimate(1.2, 1.1, 1.3, 20)
+    return verdicts_.Row("tiny.bad", metric, estimate, estimate, estimate, 0.03, verdict)
+
+
+@pytest.mark.parametrize(("result", "code"), [
+    (against_base(figure("ns_per_op", "same")), 0),
+    (against_base(figure("ns_per_op", "worse")), 1),
+    (against_base(figure("allocs_per_op", "worse")), 1),
+    (against_base(figure("pause_max_ns", "worse")), 0),
+    (against_base(figure("ns_per_op", "unclear")), 0),
+    (against_base(figure("ns_per_op", "worse"), control=trust.DIFFERENT), 3),
+    (against_base(figure("ns_per_op", "unclear"), failures=("it crashed",)), 4),
+])
+def test_what_base_against_head_means_for_the_gate(result: check.Result, code: int) -> None:
+    assert check.verdict_code(result) == code
+    page = check_table.markdown(result.rows, result.comparison, result.slower)
+    assert ("Nothing got worse" in page) == (code == 0)
+
+
+# ---- The workflow --------------------------------------------------------------------------------
+
+
+def workflow() -> dict[Any, Any]:
+    path = Path(check.__file__).parent / "ci" / "github-actions.yml"
+    yaml = pytest.importorskip("yaml")
+    result: dict[Any, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return result
+
+
+def test_workflow_has_the_shape_of_one() -> None:
+    found = workflow()
+    assert found[True] == {"pull_request": None}  # YAML 1.1 reads the key `on` so
+    [job] = found["jobs"].values()
+    for step in job["steps"]:
+        assert ("run" in step) != ("uses" in step)
+        assert set(step) <= {"name", "run", "uses", "with", "env", "if"}
+
+
+def test_workflow_uses_arguments_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    text = json.dumps(workflow())
+    cli.main(["check", "--help"])
+    offered = capsys.readouterr().out
+    for option in ("--github", "--cells", "--base", "--junit"):
+        assert option in text and option in offered

@@ -1,0 +1,102 @@
+"""The promise of the doctor on made-up noise, and the verb from end to end."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import jsonschema
+import pytest
+from rich.console import Console
+
+from harness import cli, doctor, power, store, target, verdicts
+from harness.fault import Fault
+from harness.progress import Live
+from harness.project import Project
+from harness.tests import lines, tiny
+
+
+def arm(seed: int, spread: float, n: int = 40) -> dict[int, float]:
+    chance = random.Random(seed)
+    return {i: 100 * chance.gauss(1, spread) for i in range(1, n + 1)}
+
+
+def test_more_rounds_see_smaller_changes() -> None:
+    changes = [power.promise("ns_per_op", arm(1, 0.04), arm(2, 0.04), rounds).change
+               for rounds in (10, 40)]
+    assert changes[0] is not None and changes[1] is not None and changes[1] < changes[0]
+
+
+def test_a_quiet_machine_promises_little_more_than_the_margin() -> None:
+    found = power.promise("ns_per_op", arm(1, 0.001), arm(2, 0.001), 20)
+    assert found.change is not None and 0.03 < found.change < 0.035
+
+
+def is_found(seed: int, spread: float, change: float) -> bool:
+    """Whether a run of 20 rounds, judged at the level of two looks, calls the change worse."""
+    a, b = arm(seed, spread, 20), arm(seed + 1, spread, 20)
+    b = {i: value * (1 + change) for i, value in b.items()}
+    row = verdicts.compare("", "ns_per_op", a, b)
+    return verdicts.judge([row], verdicts.Q_TWO_LOOKS)[0].verdict == verdicts.WORSE
+
+
+@pytest.mark.parametrize("spread", [0.01, 0.03, 0.06])
+def test_the_promised_change_is_found(spread: float) -> None:
+    """In new runs with the same noise, and in the runs that confirm them, nearly always."""
+    found = power.promise("ns_per_op", arm(1, spread), arm(2, spread), 20)
+    assert found.change is not None
+    both = [is_found(10 + 4 * trial, spread, found.change)
+            and is_found(12 + 4 * trial, spread, found.change) for trial in range(40)]
+    assert sum(both) >= 34
+
+
+def test_luck_of_the_measurement_is_no_part_of_the_promise() -> None:
+    a, b = arm(1, 0.03), arm(2, 0.03)
+    lucky = {i: 1.02 * value for i, value in b.items()}
+    one, other = (power.promise("ns_per_op", a, x, 20).change for x in (b, lucky))
+    assert one is not None and other is not None and abs(one - other) < 0.005
+
+
+def test_too_few_rounds_promise_nothing() -> None:
+    assert power.promise("ns_per_op", arm(1, 0.01, 9), arm(2, 0.01, 9), 20).change is None
+
+
+def test_advice_names_what_can_be_changed() -> None:
+    said = doctor.advice({"busy_cpus": 1.2, "governor": "powersave", "boost": "1", "smt": "1",
+                          "hypervisor": True, "cpus": 1})
+    assert len(said) == 6 and "cpupower" in " ".join(said)
+    assert doctor.advice({"governor": None, "busy_cpus": 0.1, "cpus": 8}) == []
+
+
+def test_verb_measures_and_says(tiny_project: Project, quiet: Live) -> None:
+    tiny.add(tiny_project, "control-same", {"bad": tiny.BAD, "sham": tiny.BAD},
+             tiny.TOML.replace('id = "fixed"\npair = "main"\nrole = "fixed"',
+                               'id = "sham"\npair = "main"\nrole = "sham"'))
+    path = doctor.run(tiny_project, quiet, rounds=10, cell="gcc-O2", seed=3)
+    out = Console(file=StringIO(), width=120)
+    assert doctor.finish(tiny_project, path, out) == 0
+    text = out.file.getvalue() if isinstance(out.file, StringIO) else ""
+    assert "smallest change" in text and "time per operation" in text
+    document = target.read(tiny_project.latest, doctor.TARGET)
+    jsonschema.Draft202012Validator(target.schema()).validate(document)
+    assert len(document["rows"]) == len(doctor.METRICS) * len(doctor.ROUNDS)
+
+
+def test_control_that_fails_is_a_failure(tiny_project: Project,
+                                         capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.add(tiny_project, "control-same", {v: "int main(void) { return 1; }"
+                                            for v in ("bad", "fixed")})
+    assert cli.main(["doctor", "--rounds", "2"], tiny_project) == 4
+    assert "control program does not run" in capsys.readouterr().err
+
+
+def test_a_stored_run_without_figures(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    store.replace_file(path, "")
+    with store.Store(path) as kept:
+        kept.append(lines.run())
+    project = replace(Project(tmp_path), out=tmp_path)
+    with pytest.raises(Fault, match="gave no figures"):
+        doctor.finish(project, path, Console(file=StringIO()))
