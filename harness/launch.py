@@ -12,6 +12,9 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,12 +102,10 @@ class Launcher:
         """Runs one job to its end."""
         with tempfile.TemporaryDirectory(prefix="pitmark-") as name:
             folder = Path(name)
-            command = self._command(job, folder)
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace",
-                                  stdin=subprocess.DEVNULL)
-            if done.returncode != 0:
+            status, errors = _to_its_end(self._command(job, folder))
+            if status != 0:
                 raise Fault(f"the launcher could not run {job.program.name}:"
-                            f" {done.stderr.strip() or done.returncode}")
+                            f" {errors.strip() or status}")
             return _collect(job, folder)
 
     def _command(self, job: Job, folder: Path) -> list[str]:
@@ -121,6 +122,42 @@ class Launcher:
         for key, value in job.env:
             command += ["--env", f"{key}={value}"]
         return [*command, "--", *job.wrapper, str(job.program), *job.args]
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait for the end of the block. In the middle of Popen they would leave a
+    process that nobody waits for, and that writes on while its folder is removed."""
+    came: list[int] = []
+    old = {}
+    if threading.current_thread() is threading.main_thread():  # no other thread is interrupted
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if callable(signal.getsignal(number)):
+                old[number] = signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+        for late in came:
+            signal.raise_signal(late)
+
+
+def _to_its_end(command: Sequence[str]) -> tuple[int, str]:
+    """Runs the launcher: (exit status, what it said). An interrupted one is told to end."""
+    process = None
+    try:
+        with _interrupts_later():
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                       text=True, errors="replace")
+        _, errors = process.communicate()
+        return process.returncode, errors
+    except BaseException:
+        if process is not None:
+            with process:  # waits
+                process.terminate()
+        raise
 
 
 def _read(path: Path, limit: int) -> str:

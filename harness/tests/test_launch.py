@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -180,3 +183,28 @@ def test_wrong_record_is_explained(text: str, words: str) -> None:
     record, message = parse_record(text)
     assert record is None
     assert words in (message or "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_while_the_launcher_starts_loses_no_process(
+    launcher: Launcher, shell: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+) -> None:
+    started: list[subprocess.Popen[str]] = []
+    popen = subprocess.Popen
+
+    def interrupted(*args: Any, **kwargs: Any) -> subprocess.Popen[str]:
+        started.append(popen(*args, **kwargs))
+        signal.raise_signal(number)  # as if it came before Popen could return
+        return started[0]
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            launcher.run(Job(shell, ("-c", "sleep 60"), record=False))
+    finally:
+        signal.signal(number, before)
+    assert started[0].returncode is not None
+    assert not list(tmp_path.iterdir())
