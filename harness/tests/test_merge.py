@@ -152,6 +152,18 @@ def sshd_program(folder: Path) -> Path:
     return folder / "unpacked" / "usr" / "sbin" / "sshd"
 
 
+def with_its_user(folder: Path) -> dict[str, str]:
+    """The environment in which sshd finds the user that it gives its rights up to. Only its
+    package would make that user; libnss-wrapper reads a list that has it."""
+    listed = Path("/etc/passwd").read_text()
+    if os.geteuid() != 0 or "\nsshd:" in listed:
+        return dict(os.environ)
+    users = folder / "passwd"
+    users.write_text(listed + "sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin\n")
+    return os.environ | {"LD_PRELOAD": "libnss_wrapper.so", "NSS_WRAPPER_PASSWD": str(users),
+                         "NSS_WRAPPER_GROUP": "/etc/group"}
+
+
 @pytest.fixture
 def loopback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """An sshd on loopback with keys of its own; the name of the host that leads to it."""
@@ -181,7 +193,7 @@ def loopback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
          "-o", "ListenAddress=127.0.0.1", "-o", f"HostKey={folder / 'host'}",
          "-o", f"AuthorizedKeysFile={folder / 'authorized'}", "-o", "StrictModes=no",
          "-o", "UsePAM=no", "-o", "PidFile=none", "-o", "PermitRootLogin=yes"],
-        stderr=log)
+        stderr=log, env=with_its_user(folder))
     monkeypatch.setattr(hosts, "SSH", ("ssh", "-F", str(config), "-o", "BatchMode=yes",
                                        "-o", "ConnectTimeout=5"))
     try:
