@@ -21,6 +21,8 @@
 #include "collector/parked.h"
 #include "heap/pageheap.h"
 
+#include <string.h>
+
 #define PIECE_B ((size_t)32 << 10) /* larger objects are scanned in pieces of this size */
 #define SHARE_EVERY 64             /* objects scanned between two looks at hungry markers */
 #define NEIGHBOURS_MAX 128         /* that wait at a time */
@@ -584,4 +586,7 @@ mark_flush(struct marker *m)
     if (m->spare != NULL)
         workbuf_put(m->spare);
     m->spare = NULL;
+    /* An assist's marker lies on a stack that is scanned. What it leaves there would keep objects
+       alive as soon as a function with unset variables lies over it. */
+    explicit_bzero(m->ahead, sizeof m->ahead);
 }

@@ -55,14 +55,21 @@ begin_by_heap(void)
 }
 
 void
-hook_allocation_point(struct cache *c, size_t size)
+hook_trigger(void)
 {
     if (unlikely(cycle_is_marking()))
-        assist_pay(c);
-    else if (unlikely(atomic_load(&heap_size.live_b) + size >= atomic_load(&cycle.trigger_b)))
+        return;
+    if (unlikely(atomic_load(&heap_size.live_b) >= atomic_load(&cycle.trigger_b)))
         begin_by_heap();
     else if (unlikely(cycle_is_due()))
         cycle_begin(SH_TRIGGER_TIME);
+}
+
+void
+hook_pay(struct cache *c)
+{
+    if (unlikely(cycle_is_marking()))
+        assist_pay(c);
     else if (unlikely(sweep_is_pending()))
         pay_by_sweeping(c);
 }

@@ -75,7 +75,7 @@ clear_stack(void)
 NOINLINE uint64_t
 live_now(void)
 {
-    struct sh_stats stats;
+    static struct sh_stats stats; /* on the stack its unset words would be roots */
     for (int i = 0; i < 3; i++) {
         clear_stack();
         sh_collect();

@@ -41,7 +41,7 @@ is_born_black(void)
 }
 
 /* Charges a span's free slots to the live heap, and to the thread, which pays for them by marking
-   (hook_allocation_point). False: it has none, now that a collection marks. */
+   (hook_pay). False: it has none, now that a collection marks. */
 static bool
 begin_span(struct cache *c, unsigned row, struct span *s)
 {
@@ -191,7 +191,8 @@ cache_refill(struct cache *c, unsigned row)
         return true;
     if (c->untold_b >= UNTOLD_MAX_B || c->stock[row].ready == NULL || heap_is_marking()) {
         cache_tell(c);
-        hook_allocation_point(c, class_size_b[row_class(row)]);
+        hook_trigger();
+        hook_pay(c);
     }
     for (;;) {
         cache_slow_enter(c);

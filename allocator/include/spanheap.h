@@ -299,7 +299,8 @@ SH_API void sh_roots_remove(const void *start);
 #define SH_NCLASSES 68
 
 /** As Go's runtime.MemStats, where the field has the same name in Go. Bytes unless named otherwise.
- */
+ * It is large: on a stack, before it is read, its words are roots with whatever lay there. Make it
+ * static, or initialise it. */
 struct sh_stats {
     uint64_t total_alloc_b;   /**< ever allocated, rounded to size classes */
     uint64_t mallocs;         /**< objects ever allocated, tiny ones included */

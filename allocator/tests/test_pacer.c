@@ -3,6 +3,8 @@
 
 #include "collector/pacer.h"
 
+#include <unistd.h>
+
 #define MIB ((uint64_t)1 << 20)
 
 static void
@@ -87,6 +89,23 @@ test_change_of_gogc_takes_effect_at_once(void **state)
     assert_int_equal(sh_set_gogc(100), 200);
 }
 
+/* As in Go, which looks at the trigger after a large object is made. */
+static void
+test_large_object_is_live_in_the_collection_that_it_begins(void **state)
+{
+    (void)state;
+    struct sh_stats before, after;
+    sh_collect();
+    sh_stats_read(&before);
+    void *kept = sh_alloc_noscan(64 * MIB);
+    do {
+        usleep(1000);
+        sh_stats_read(&after);
+    } while (after.num_gc == before.num_gc);
+    assert_true(after.marked_b >= 64 * MIB);
+    SH_KEEP_ALIVE(kept);
+}
+
 static uint32_t
 collections_while_allocating(size_t bytes)
 {
@@ -162,6 +181,7 @@ main(void)
         cmocka_unit_test(test_goal_of_a_huge_heap_does_not_overflow),
         cmocka_unit_test(test_goal_follows_each_collection),
         cmocka_unit_test(test_change_of_gogc_takes_effect_at_once),
+        cmocka_unit_test(test_large_object_is_live_in_the_collection_that_it_begins),
         cmocka_unit_test(test_off_means_no_collection),
         cmocka_unit_test(test_collections_come_each_time_the_goal_is_reached),
         cmocka_unit_test(test_more_percent_means_fewer_collections),

@@ -3,10 +3,12 @@
 
 #include "collector/background.h"
 #include "collector/cycle.h"
-#include "collector/regions.h"
+#include "collector/mark.h"
+#include "collector/markers.h"
 #include "collector/world.h"
 
 #include <pthread.h>
+#include <string.h>
 
 enum { SENDERS = 3, OWNERS = 3, SENT_EACH = 20000 };
 
@@ -258,6 +260,19 @@ test_large_object_is_scanned_piece_by_piece(void **state)
     SH_KEEP_ALIVE(large);
 }
 
+/* The marker of an assist lies where frames of the program will lie. */
+static void
+test_marker_leaves_no_addresses_on_the_stack(void **state)
+{
+    (void)state;
+    struct marker m;
+    memset(&m, 0xff, sizeof m);
+    mark_init(&m);
+    mark_flush(&m);
+    for (size_t i = 0; i < MARK_AHEAD; i++)
+        assert_true(m.ahead[i].address == 0 && m.ahead[i].span == NULL && m.ahead[i].slot == NULL);
+}
+
 int
 main(void)
 {
@@ -272,6 +287,7 @@ main(void)
         cmocka_unit_test(test_no_word_is_lost_between_senders_and_owners),
         cmocka_unit_test(test_lists_across_all_regions_are_marked),
         cmocka_unit_test(test_large_object_is_scanned_piece_by_piece),
+        cmocka_unit_test(test_marker_leaves_no_addresses_on_the_stack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

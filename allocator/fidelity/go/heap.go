@@ -314,21 +314,22 @@ var (
 func patterns() {
 	cases := []struct {
 		name string
-		run  func()
+		runs int
+		run  func(run int)
 	}{
-		{"64 B, dropped", func() {
+		{"64 B, dropped", 1, func(int) {
 			for i := 0; i < 4000000; i++ {
 				sinkPointer = new(node)
 			}
 		}},
-		{"a slice grows", func() {
+		{"a slice grows", 1, func(int) {
 			var s []uint64
 			for i := 0; i < 20000000; i++ {
 				s = append(s, 1)
 			}
 			sinkWords = s
 		}},
-		{"512 B beside 32 MiB", func() {
+		{"512 B beside 32 MiB", 1, func(int) {
 			table = make([][]byte, 32<<10)
 			for i := range table {
 				table[i] = make([]byte, 1024)
@@ -338,13 +339,13 @@ func patterns() {
 			}
 			table = nil
 		}},
-		{"1 MiB, dropped", func() {
+		{"1 MiB, dropped", 1, func(int) {
 			for i := 0; i < 2000; i++ {
 				sinkBytes = make([]byte, 1<<20)
 			}
 		}},
-		{"a list grows", func() {
-			for i := 0; i < 2000000; i++ {
+		{"lists grow", 8, func(run int) {
+			for i := 0; i < run*1000000; i++ {
 				list = &node{next: list}
 			}
 			list = nil
@@ -352,12 +353,16 @@ func patterns() {
 	}
 	for _, c := range cases {
 		var before, after runtime.MemStats
-		sinkBytes, sinkWords, sinkPointer = nil, nil, nil
-		liveNow()
-		runtime.ReadMemStats(&before)
-		c.run()
-		runtime.ReadMemStats(&after)
-		recordNumber("collections/"+c.name, float64(after.NumGC-before.NumGC))
+		collections := uint32(0)
+		for run := 1; run <= c.runs; run++ {
+			sinkBytes, sinkWords, sinkPointer = nil, nil, nil
+			liveNow()
+			runtime.ReadMemStats(&before)
+			c.run(run)
+			runtime.ReadMemStats(&after)
+			collections += after.NumGC - before.NumGC
+		}
+		recordNumber("collections/"+c.name, float64(collections))
 	}
 }
 
