@@ -55,6 +55,15 @@ under_valgrind(void)
     return mode != NULL && strcmp(mode, "valgrind") == 0;
 }
 
+/* ThreadSanitizer lets a child of a fork start no threads, as most tests in a child do. */
+static inline void
+skip_under_tsan(void)
+{
+#ifdef __SANITIZE_THREAD__
+    skip();
+#endif
+}
+
 /* ---- Random numbers: xorshift64*, the same on every machine ---- */
 
 struct rng {
