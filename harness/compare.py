@@ -192,7 +192,8 @@ def _stages(kept: store.Store, plan_: Plan, options: Options, counts: Mapping[Su
         differing = chosen(compare_rows.confirmation(found))
         if differing:
             live.phase(f"confirming {len(differing)}")
-            yield specs(differing, CONFIRM + 1, max(options.rounds, LEAST_ROUNDS))
+            # As many as two looks have: what they found is not to be lost by the luck of fewer.
+            yield specs(differing, CONFIRM + 1, 2 * max(options.rounds, LEAST_ROUNDS))
 
 
 def _take_all(rig_: rig.Rig, kept: store.Store, old: Sequence[dict[str, Any]],

@@ -131,6 +131,8 @@ def show(found: Diagnosis, console: Console) -> None:
                       f"{found.seconds_per_round * rounds:.0f} s")
     console.print("The smallest change that this machine sees (in 95 of 100 runs), two arms:")
     console.print(table)
+    console.print("What is unclear gets as many rounds again, what differs is confirmed by twice as"
+                  " many.", highlight=False, soft_wrap=True)
     for line in found.advice:
         say(f"note: {line}", "yellow")
 

@@ -1,11 +1,12 @@
 """How small a change can be seen: from an A/A measurement to a promise. Pure.
 
-A change of c is found when the low end of the interval, times 1 + c, lies beyond the margin, and
-once more when it is confirmed; both vary from run to run with the noise. So the rounds of an A/A
-measurement are drawn again and again, each time as many as a run would have, and the change is
-noted that two draws, of the run and of its confirmation, would just have found. The promise is the
-change that nearly all pairs of draws find. It holds for one program; a table of many asks for a
-smaller p, which 20 rounds have and 10 have not (q, see verdicts).
+A change of c is found when the low end of the interval, times 1 + c, lies beyond the margin: in the
+first look, or in the second, which has twice the rounds; and once more in the confirmation, which
+has as many as both looks. So the rounds of an A/A measurement are drawn again and again, each time
+as many as a run would have, and the change is noted that two draws, of the run and of its
+confirmation, would just have found. The promise is the change that nearly all pairs of draws find.
+It holds for one program; a table of many asks for a smaller p, which 20 rounds have and 10 have
+not (q, see verdicts).
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class Promise:
     metric: str
     rounds: int
     change: float | None  # found with FOUND probability; None: unknown
-    margin: float  # median: a smaller change counts as none
-    half_width: float  # median half-width of the ratio's interval
+    margin: float  # median of the first look: a smaller change counts as none
+    half_width: float  # median half-width of the ratio's interval, likewise
 
 
 def promise(metric: str, a: Series, b: Series, rounds: int, seed: int = 1) -> Promise:
@@ -39,19 +40,21 @@ def promise(metric: str, a: Series, b: Series, rounds: int, seed: int = 1) -> Pr
     chance = random.Random(seed)
     # The two arms are one program: what they differ by here is luck, and no part of the promise.
     luck = stats.median([b[r] / a[r] for r in both if a[r] > 0] or [1.0])
-    needed, margins, halves = [], [], []
+    first, second, margins, halves = [], [], [], []
     for _ in range(REDRAWN):
-        drawn = [chance.choice(both) for _ in range(rounds)]
-        row = compare("", metric, {i: a[r] for i, r in enumerate(drawn, 1)},
-                      {i: b[r] / luck for i, r in enumerate(drawn, 1)})
-        if row.ratio.low is None or row.ratio.high is None or row.ratio.low <= 0:
+        drawn = [chance.choice(both) for _ in range(2 * rounds)]
+        one, twice = (compare("", metric, {i: a[r] for i, r in enumerate(drawn[:n], 1)},
+                              {i: b[r] / luck for i, r in enumerate(drawn[:n], 1)})
+                      for n in (rounds, 2 * rounds))
+        if not (one.ratio.low and one.ratio.high and twice.ratio.low):
             continue
-        needed.append((1 + row.margin) / row.ratio.low - 1)
-        margins.append(row.margin)
-        halves.append((row.ratio.high - row.ratio.low) / 2)
-    if not needed:
+        first.append((1 + one.margin) / one.ratio.low - 1)
+        second.append((1 + twice.margin) / twice.ratio.low - 1)
+        margins.append(one.margin)
+        halves.append((one.ratio.high - one.ratio.low) / 2)
+    if not first:
         return Promise(metric, rounds, None, 0.0, 0.0)
-    chance.shuffle(needed)
-    needed = sorted(max(pair) for pair in zip(needed, [*needed[1:], needed[0]]))
+    confirmed = [*second[1:], second[0]]
+    needed = sorted(max(min(looks), again) for *looks, again in zip(first, second, confirmed))
     change = needed[min(len(needed) - 1, int(FOUND * len(needed)))]
     return Promise(metric, rounds, change, stats.median(margins), stats.median(halves))

@@ -338,6 +338,15 @@ pacing_sweep_done(void)
 }
 
 void
+pacing_count_live(uint64_t size)
+{
+    enter();
+    pacing.pacer.marked_b = saturate_add(pacing.pacer.marked_b, size);
+    commit(!sweep_is_pending());
+    leave();
+}
+
+void
 pacing_abandon(void)
 {
     atomic_store(&pacing.busy, 0);

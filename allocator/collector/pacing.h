@@ -38,6 +38,8 @@ bool pacing_heap_is_over(void);
 uint64_t pacing_sweep_debt(size_t span_b);
 /** Bytes of memory that should go back to the operating system now. *urgent: by a limit. */
 uint64_t pacing_scavenge_debt(bool *urgent);
+/** The collection that has ended counts size bytes more as live: an object that is about to be. */
+void pacing_count_live(uint64_t size);
 /** Pages have been taken: brings the goal by a memory limit up to date, and returns how many bytes
  * of free pages must go back before these are touched, or the limit is passed. */
 uint64_t pacing_over_limit(void);

@@ -128,6 +128,7 @@ alloc_large(struct cache *c, size_t size, enum span_kind kind, const struct sh_t
     size_t bytes = sizeclass_round(size);
     if (bytes == SIZE_MAX)
         return 0;
+    hook_trigger(bytes);
     hook_pay(c);
     cache_slow_enter(c);
     struct span *s = make_large(c, bytes / PAGE_B, kind);
@@ -147,11 +148,7 @@ alloc_large(struct cache *c, size_t size, enum span_kind kind, const struct sh_t
         central_add_large(c, s);
     }
     cache_slow_leave(c);
-    if (s == NULL)
-        return 0;
-    uintptr_t p = s->base;
-    hook_trigger(); /* after it, as in Go: an array and the one that it replaces are both live */
-    return p;
+    return s == NULL ? 0 : s->base;
 }
 
 static inline uintptr_t

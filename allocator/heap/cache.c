@@ -191,7 +191,7 @@ cache_refill(struct cache *c, unsigned row)
         return true;
     if (c->untold_b >= UNTOLD_MAX_B || c->stock[row].ready == NULL || heap_is_marking()) {
         cache_tell(c);
-        hook_trigger();
+        hook_trigger(0);
         hook_pay(c);
     }
     for (;;) {

@@ -15,9 +15,9 @@ struct cache *hook_attach_caller(void);
 /** About to take memory for new objects: the thread pays for what it has taken before, by marking
  * for the collection that runs or by sweeping for the last one. Holds nothing. */
 void hook_pay(struct cache *c);
-/** The heap may have grown to where a collection is to begin: begins it, or runs it. Holds nothing;
- * a new object must be complete, and be found from the stack or the registers. */
-void hook_trigger(void);
+/** The heap may have grown to where a collection is to begin, or will with coming_b bytes more,
+ * which the next object takes: begins it, or runs it. Holds nothing. */
+void hook_trigger(size_t coming_b);
 /** An object is about to be freed while a collection marks: what it points to may be reachable only
  * through it (sh_realloc has copied it), so it is marked and scanned all the same. */
 void hook_mark_freed(struct span *s, uint32_t index);

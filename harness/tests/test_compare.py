@@ -99,7 +99,7 @@ def test_a_difference_is_found_and_confirmed(tiny_project: Project, quiet: Live,
     assert found.row.verdict == WORSE and found.confirmed is True
     assert found.row.reason is not None and "measured again with new seeds" in found.row.reason
     rounds = {x["round"] for x in store.read(path) if x["kind"] == "sample"}
-    assert {10_001, 10_010} <= rounds
+    assert {10_001, 10_020} <= rounds  # as many as two looks
 
 
 def test_commands_are_compared_as_they_are(tiny_project: Project, quiet: Live) -> None:
