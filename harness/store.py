@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ from harness.project import Project
 from harness.samples import VERSION
 
 RUN_FILE = "run.jsonl"
+STAMP = len("20260102-030405")  # what a run id begins with
 SYNC_EVERY_S = 1.0
 _TEXT, _MAYBE = (str,), (str, type(None))
 # What judging needs of a line of each kind, and of which type.
@@ -46,12 +47,25 @@ def new_run_id(target: str, now: datetime, seed: int) -> str:
 def new_run(project: Project, target: str, seed: int) -> Path:
     """The file of a run that is about to begin, in a folder that is not there yet. Its run id is
     the folder's name."""
-    run_id = new_run_id(target, datetime.now(), seed)
+    run_id = new_run_id(target, _after_all(project, datetime.now()), seed)
     for name in chain([run_id], (f"{run_id}-{number}" for number in count(2))):
         folder = project.results / name
         if not folder.exists():
             break
     return folder / RUN_FILE
+
+
+def _after_all(project: Project, now: datetime) -> datetime:
+    """Now, or a second after the newest run if the clock has been set back since: runs go by their
+    names, and what RESUME goes on with is the newest. (Durations are of clocks that cannot be set.)
+    """
+    for folder in reversed(runs(project)):
+        try:
+            newest = datetime.strptime(folder.name[:STAMP], "%Y%m%d-%H%M%S")
+        except ValueError:
+            continue  # a folder of somebody's own
+        return now if now >= newest else newest + timedelta(seconds=1)
+    return now
 
 
 class Store:

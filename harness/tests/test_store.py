@@ -40,6 +40,17 @@ def test_no_two_runs_share_a_folder(tmp_path: Path) -> None:
     assert len(set(paths)) == 3
 
 
+def test_runs_keep_their_order_when_the_clock_is_set_back(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    names = ["20990101-235959-bench-0001", "copied by hand"]
+    for seed in (9, 1):
+        for name in names:
+            (project.results / name).mkdir(parents=True, exist_ok=True)
+            (project.results / name / store.RUN_FILE).touch()
+        names.append(store.new_run(project, "bench", seed).parent.name)
+    assert names[2:] == ["20990102-000000-bench-0009", "20990102-000001-bench-0001"]
+
+
 def test_lines_come_back(tmp_path: Path) -> None:
     path = tmp_path / "run" / "run.jsonl"
     with store.Store(path) as kept:
