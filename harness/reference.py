@@ -41,7 +41,7 @@ from harness.report_view import (
 FOLDER = "reference"
 BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
 CHARTS = ("rss-slice-retention", "flags")  # the pictures of the README
-PEERS = "peers.md"  # the page of the last `make peers`, if there was one
+PAGES = ("peers.md", "validate.md")  # of the last such runs, if there were any
 _HEADLINES = {
     "retained_b": "kept for ever", "open_fds": "descriptors open", "held_b": "held at once",
     "copied_b": "copied", "alloc_b_per_op": "allocated each time",
@@ -74,10 +74,10 @@ def renew(project: Project) -> list[Path]:
             raise Fault(f"{chart} is missing: draw it with make report")
         shutil.copy(chart, target / chart.name)
         written.append(target / chart.name)
-    peers = project.latest / PEERS
-    if peers.exists():
-        shutil.copy(peers, target / PEERS)
-        written.append(target / PEERS)
+    for name in PAGES:
+        if (project.latest / name).exists():
+            shutil.copy(project.latest / name, target / name)
+            written.append(target / name)
     return written + fill(project, summary)
 
 

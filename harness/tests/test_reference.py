@@ -68,14 +68,15 @@ def test_a_quick_run_is_not_quoted(copy: Project) -> None:
         reference.renew(copy)
 
 
-def test_page_of_the_peers_is_kept_if_there_is_one(copy: Project) -> None:
+@pytest.mark.parametrize("page", ["peers.md", "validate.md"])
+def test_page_of_another_target_is_kept_if_there_is_one(copy: Project, page: str) -> None:
     (copy.latest / "plots").mkdir(parents=True)
     (copy.latest / "summary.json").write_text(json.dumps(SUMMARY))
     for name in reference.CHARTS:
         (copy.latest / "plots" / f"{name}.png").write_bytes(b"a picture")
-    (copy.latest / "peers.md").write_text("# peers\n")
-    assert reference.folder(copy) / "peers.md" in reference.renew(copy)
-    assert (reference.folder(copy) / "peers.md").read_text() == "# peers\n"
+    (copy.latest / page).write_text("# a page\n")
+    assert reference.folder(copy) / page in reference.renew(copy)
+    assert (reference.folder(copy) / page).read_text() == "# a page\n"
 
 
 def test_text_around_the_marks_stays(copy: Project) -> None:
