@@ -246,6 +246,8 @@ note_layout(struct span *s, uint32_t index, enum layout layout, const struct sh_
     if (layout == NO_LAYOUT)
         return true;
     bool keeps = atomic_load_explicit(&s->end_keeps, memory_order_relaxed) | is_plain(type);
+    const struct sh_type *only = atomic_load_explicit(&s->only_type, memory_order_relaxed);
+    keeps &= (only == type) | (only == NULL);
     if (layout == LAYOUT_OF_ALL)
         return keeps && (uint32_t)type->pointer_mask[0] ==
                             atomic_load_explicit(&s->slot_mask, memory_order_relaxed);
