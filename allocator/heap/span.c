@@ -240,6 +240,8 @@ span_reclaim_freed(struct span *s)
     }
     s->alloc_count -= n;
     s->alloc_count_cached -= n;
+    if (s->alloc_count == 0)
+        atomic_store_explicit(&s->only_type, NULL, memory_order_relaxed);
     s->needzero = 1;
     span_load_cache(s, 0);
     return n;
@@ -275,6 +277,8 @@ span_commit_sweep(struct span *s, uint32_t *marked_but_freed)
     atomic_store_explicit(&s->has_born, 0, memory_order_relaxed);
     uint32_t died = s->alloc_count - live - returned;
     s->alloc_count = s->alloc_count_cached = live;
+    if (live == 0)
+        atomic_store_explicit(&s->only_type, NULL, memory_order_relaxed);
     s->needzero = 1;
     atomic_store_explicit(&s->free_index, 0, memory_order_release);
     span_load_cache(s, 0);

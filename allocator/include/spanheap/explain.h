@@ -10,8 +10,8 @@
  *
  * Both functions stop the world while they walk the heap, once, in every mode; a collection that
  * marks is finished first. They take memory from the system, up to 1/64 of the heap's addresses and
- * 32 bytes for each live object, and give it back. For attached threads and tasks, not from a
- * signal handler, a finalizer's or a hook's excepted: those may call them.
+ * 32 bytes for each live object, and give it back. Any attached thread or task may call them, but
+ * no signal handler, and no hook.
  */
 #ifndef SPANHEAP_EXPLAIN_H
 #define SPANHEAP_EXPLAIN_H
@@ -96,7 +96,8 @@ struct sh_explain_step {
  * p: any address; one inside an object stands for the object, the one just past it does not.
  * root: filled in, or NULL. steps: the path's first `max` objects, that of the root first and that
  * of p last; NULL with max 0. n: how many objects the path has (0 if there is none), or NULL. An
- * object that is garbage is described in steps[0], with n 1.
+ * object that is garbage is described in steps[0], with n 1. The answer holds addresses of objects:
+ * where it lies in a variable, it is a root as any other.
  */
 SH_API enum sh_explained sh_explain(const void *p, struct sh_explain_root *root,
                                     struct sh_explain_step *steps, size_t max, size_t *n);
