@@ -5,13 +5,13 @@
  *
  *     0x7f0a40012340 is alive: struct node, 64 bytes
  *       global variable registry + 16 (server)
- *       0x7f0a40010000  struct table, 4096 bytes: points on at offset 24
+ *       0x7f0a40010000  struct table, 4096 bytes; points on at offset 24
  *       0x7f0a40012340  struct node, 64 bytes
  *
  * Both functions stop the world while they walk the heap, once, in every mode; a collection that
- * marks is finished first. They take memory from the system, up to 1/64 of the heap's addresses and
- * 32 bytes for each live object, and give it back. Any attached thread or task may call them, but
- * no signal handler, and no hook.
+ * marks is finished first. They take memory from the system, up to 1/64 of the heap's addresses, 48
+ * bytes for each live object and 48 for each on the path, and give it back. Any attached thread or
+ * task may call them, but no signal handler, and no hook.
  */
 #ifndef SPANHEAP_EXPLAIN_H
 #define SPANHEAP_EXPLAIN_H
