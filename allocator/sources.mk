@@ -9,13 +9,14 @@ SPANHEAP_SOURCES := \
 	collector/markers.c collector/assist.c collector/background.c collector/pacing.c \
 	collector/finalizer.c collector/parked.c collector/barrier.c collector/sweep.c \
 	collector/pacer.c collector/pi_controller.c collector/limiter.c collector/sweep_pacer.c collector/scavenge_pacer.c \
-	collector/verify.c collector/reach.c collector/stress.c \
+	collector/verify.c collector/walk.c collector/reach.c collector/explain.c collector/stress.c \
 	collector/registers.S collector/store.S \
 	observe/stats.c observe/pauses.c observe/gctrace.c observe/histogram.c \
 	observe/events.c observe/trace.c observe/trace_json.c \
 	observe/symbols.c observe/exit_file.c \
 	observe/sampling.c observe/profile.c observe/profile_read.c \
 	observe/pprof.c observe/protobuf.c observe/gzip.c \
+	observe/explain.c observe/explain_text.c observe/heap_dump.c observe/heap_dump_write.c \
 	types/panic.c types/defer.c types/slice.c types/string.c types/closure.c types/pool.c \
 	types/stacks.c types/scheduler.c types/timer.c types/wait.c types/wait_group.c types/task.c \
 	types/channel.c types/select.c types/ticker.c types/switch.S \

@@ -203,7 +203,9 @@ def specs_of(options: Options, chosen: Sequence[catalog.Pitfall], cells: matrix.
     if options.instructions:
         roles.append("instr")
     detectable = [k for k in detect if k in available]
+    explain = plan.explained(chosen, keys) if options.extras else []
     return [*plan.singles(detectable, ["detect"], options, defaults, sweep),
+            *plan.singles(explain, ["explain"], options, defaults, sweep),
             *plan.singles(keys, roles, options, defaults, sweep),
             *plan.rounds(keys, options, defaults)]
 

@@ -52,6 +52,7 @@ class Variant:
     label: str
     allocates: bool
     source: Path
+    explain: bool = False  # it marks an object whose being alive the report explains
 
 
 @dataclass(frozen=True)
@@ -235,6 +236,7 @@ def _build(data: Mapping[str, Any], folder: Path) -> Pitfall:
                 label=v.get("label", v["id"]),
                 allocates=v.get("allocates", False),
                 source=folder / f"{v['id']}.c",
+                explain=v.get("explain", False),
             )
             for v in data["variant"]
         ),
@@ -310,6 +312,10 @@ def _check_references(pitfall: Pitfall, data: Mapping[str, Any], where: str) -> 
     for variant in pitfall.variants:
         if not variant.source.is_file():
             raise UsageFault(f"{where}: variant '{variant.id}': {variant.source.name} is missing")
+        if variant.explain and not any("pitfall_retains(" in path.read_text(errors="replace")
+                                       for path in (variant.source, *pitfall.folder.glob("*.h"))):
+            raise UsageFault(f"{where}: variant '{variant.id}': explain = true, and"
+                             f" {variant.source.name} calls pitfall_retains() nowhere")
     for pattern in ("bad*.c", "fixed*.c", "sham*.c", "control*.c"):
         for path in sorted(pitfall.folder.glob(pattern)):
             if path.stem not in names:

@@ -171,6 +171,8 @@ def take(bench: Bench, spec: Spec, path: Path, count: int,
         job = replace(job, args=(*args, "--events"), observe=True)
     elif spec.role == "detect":
         job = replace(job, args=arguments(pitfall, spec.n, 1), no_aslr=True)
+    elif spec.role == "explain":
+        job = replace(job, args=(*arguments(pitfall, spec.n, None), "--explain"))
     elif spec.role == "startup":
         return _startup(bench, spec, job)
     elif spec.role == "perf":
@@ -179,6 +181,9 @@ def take(bench: Bench, spec: Spec, path: Path, count: int,
         return _instructions(bench, spec, job)
     run = bench.launcher.run(job)
     line = samples.sample_line(bench.run_id, spec, job.args, run)
+    if spec.role == "explain" and run.ok:
+        text = str((run.record or {}).get("explanation", ""))
+        line["report"] = text.replace(path.name, f"{spec.pitfall}.{spec.variant}")
     if spec.role == "detect":
         line["report"] = symbolize(run.stderr, path)[:20000]
         line["marked"] = {d.line_marker: list(d.marked) for d in pitfall.detectors

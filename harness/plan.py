@@ -166,6 +166,17 @@ def detections(pitfalls: Sequence[Pitfall], matrix: Matrix) -> list[tuple[Pitfal
     return list(wanted.values())
 
 
+def explained(pitfalls: Sequence[Pitfall], built: Sequence[ProgramKey]) -> list[ProgramKey]:
+    """The variants that explain why their object is alive, each on one cell: the answer does not
+    depend on the cell."""
+    wanted = {(p.id, v.id) for p in pitfalls for v in p.variants if v.explain}
+    cells: dict[tuple[str, str], list[str]] = {}
+    for key in built:
+        if (key.pitfall, key.variant) in wanted:
+            cells.setdefault((key.pitfall, key.variant), []).append(key.cell)
+    return [ProgramKey(*name, calibration_cell(found)) for name, found in cells.items()]
+
+
 def calibration_cell(cells: Sequence[str]) -> str:
     """Where the counts are found: gcc -O2, or the first cell there is."""
     return CALIBRATION_CELL if CALIBRATION_CELL in cells else cells[0]

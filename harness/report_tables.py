@@ -274,6 +274,14 @@ def outcomes(pitfall: Json, cells: Sequence[str]) -> Table:
     return _by_cell(found, cells, lambda one: (str(one.get("variant")),), entry, ("variant",))
 
 
+def explanations(pitfall: Json) -> list[tuple[str, str, str | None, str]]:
+    """(variant, cell, why its object is alive, or else why that is not known)."""
+    return [(str(one.get("variant")), str(one.get("cell")),
+             str(one["text"]).rstrip() if one.get("text") else None,
+             str(one.get("reason") or "the program said nothing"))
+            for one in map(mapping, sequence(pitfall.get("explanations")))]
+
+
 def detectors(pitfall: Json, cells: Sequence[str]) -> Table:
     def key(one: Json) -> tuple[str, ...]:
         wanted = "should report it" if one.get("expected") else "should stay silent"

@@ -141,6 +141,8 @@ def _again(project: Project, builder: Builder, built: Program, spec: Spec,
     print_comparison(line, new, console)
     if spec.role == "detect":
         return print_report(line, new, console)
+    if spec.role == "explain":
+        console.print(new.get("report") or "", highlight=False, markup=False, soft_wrap=True)
     return FAILED if new["status"]["message"] and not line["status"]["message"] else OK
 
 

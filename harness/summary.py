@@ -73,6 +73,7 @@ def _pitfall(sheet: Sheet, pitfall: Pitfall, cells: Sequence[str]) -> dict[str, 
         "parameter": {**asdict(pitfall.parameter), "sweep": list(pitfall.parameter.sweep)},
         "variants": [{"id": v.id, "pair": v.pair, "role": v.role, "label": v.label}
                      for v in pitfall.variants],
+        "explanations": _explanations(sheet, pitfall, cells),
         "pairs": [{"pair": pair, "bad": bad, "fixes": list(fixes)}
                   for pair, bad, fixes in pitfall.pairs()],
         "cells": {
@@ -90,6 +91,14 @@ def _pitfall(sheet: Sheet, pitfall: Pitfall, cells: Sequence[str]) -> dict[str, 
             for cell in cells
         },
     }
+
+
+def _explanations(sheet: Sheet, pitfall: Pitfall, cells: Sequence[str]) -> list[dict[str, Any]]:
+    """Why the object that a variant marks is alive, in the words of sh_explain_print()."""
+    return [{"variant": v.id, "role": v.role, "cell": cell, "text": sample.get("report"),
+             "reason": sample["status"]["message"]}
+            for v in pitfall.variants for cell in cells
+            for sample in sheet.role(pitfall.id, v.id, cell, "explain")]
 
 
 def _variant(sheet: Sheet, pitfall: str, variant: str, cell: str,

@@ -24,6 +24,8 @@ print_usage(FILE *out, const struct pitfall *pitfall)
             "  --warmup N     untimed rounds before (default 1)\n"
             "  --start-only   leave right after set-up: the start-up time\n"
             "  --events       also record when each phase of the run began\n"
+            "  --explain      instead of timing: run one round, then tell why the object that it\n"
+            "                 marks with pitfall_retains() is alive\n"
             "  --help         this text\n"
             "Prints one readable line, or one JSON record on descriptor 3 if that is open:\n"
             "  %s.%s --seconds 0.05 3>&1\n",
@@ -104,6 +106,8 @@ read_option(const struct pitfall *pitfall, struct arguments *to, char **argv, in
         to->start_only = 1;
     } else if (strcmp(argv[*at], "--events") == 0) {
         to->events = 1;
+    } else if (strcmp(argv[*at], "--explain") == 0) {
+        to->explain = 1;
     } else if ((value = option_value(pitfall, "--n", argv, at)) != NULL) {
         to->n = read_whole(pitfall, "--n", value, 1, pitfall->max_n ? pitfall->max_n : most);
     } else if ((value = option_value(pitfall, "--count", argv, at)) != NULL) {

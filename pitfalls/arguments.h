@@ -14,6 +14,7 @@ struct arguments {
     uint64_t warmup;  /* untimed rounds before */
     int start_only;   /* leave right after setup */
     int events;       /* also report the marks of the run's phases */
+    int explain;      /* instead of all that: why is what a round leaves behind alive? */
 };
 
 /**

@@ -6,12 +6,16 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <unistd.h>
+
+#include <spanheap/explain.h>
 
 #include "probe.h"
 #include "record.h"
 
 enum {
     RECORD_FD = 3,
+    EXPLANATION_MAX_B = 16384,
 };
 
 /* ---- The record ------------------------------------------------------------------------------ */
@@ -165,20 +169,56 @@ write_own(struct record *record, const struct arguments *args, const struct own_
     record_list_end(record);
 }
 
+static void
+begin_record(struct record *record, const struct arguments *args)
+{
+    FILE *out = fdopen(RECORD_FD, "w");
+
+    if (out == NULL)
+        pitfall_fail("the record cannot be written: %s", strerror(errno));
+    record_begin(record, out);
+    record_int(record, "v", 1);
+    record_text(record, "pitfall", PITFALL.id);
+    record_text(record, "variant", PITFALL.variant);
+    record_uint(record, "n", args->n);
+}
+
+static void
+end_record(struct record *record)
+{
+    if (record_end(record) != 0)
+        pitfall_fail("the record cannot be written: %s", strerror(errno));
+}
+
+void
+output_explanation(const struct arguments *args, uintptr_t hidden)
+{
+    static char words[EXPLANATION_MAX_B];
+    struct record record;
+
+    if (!output_record_wanted()) {
+        sh_explain_print((const void *)~hidden, STDOUT_FILENO);
+        return;
+    }
+    FILE *text = tmpfile();
+    if (text == NULL)
+        pitfall_fail("no temporary file for what is found: %s", strerror(errno));
+    sh_explain_print((const void *)~hidden, fileno(text));
+    rewind(text);
+    words[fread(words, 1, sizeof words - 1, text)] = '\0';
+    fclose(text);
+    begin_record(&record, args);
+    record_text(&record, "explanation", words);
+    end_record(&record);
+}
+
 void
 output_record(const struct arguments *args, const struct timed *timed,
               const struct left_behind *left, const struct own_numbers *own)
 {
     struct record record;
-    FILE *out = fdopen(RECORD_FD, "w");
 
-    if (out == NULL)
-        pitfall_fail("the record cannot be written: %s", strerror(errno));
-    record_begin(&record, out);
-    record_int(&record, "v", 1);
-    record_text(&record, "pitfall", PITFALL.id);
-    record_text(&record, "variant", PITFALL.variant);
-    record_uint(&record, "n", args->n);
+    begin_record(&record, args);
     record_uint(&record, "count", timed->count);
     record_uint(&record, "ops", timed->ops);
     record_uint(&record, "threads", args->threads);
@@ -195,8 +235,7 @@ output_record(const struct arguments *args, const struct timed *timed,
     write_outcome(&record, timed, own);
     write_own(&record, args, own);
     write_pauses(&record);
-    if (record_end(&record) != 0)
-        pitfall_fail("the record cannot be written: %s", strerror(errno));
+    end_record(&record);
 }
 
 /* ---- By hand --------------------------------------------------------------------------------- */

@@ -63,6 +63,10 @@ int output_record_wanted(void);
 void output_record(const struct arguments *args, const struct timed *timed,
                    const struct left_behind *left, const struct own_numbers *own);
 
+/** Tells why the object is alive of whose address `hidden` is the complement: a record with that
+ * text alone, or the text for a person. */
+void output_explanation(const struct arguments *args, uintptr_t hidden);
+
 /** Prints one line for a person. */
 void output_line(const struct arguments *args, const struct timed *timed,
                  const struct left_behind *left, const struct own_numbers *own);

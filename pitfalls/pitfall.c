@@ -137,6 +137,34 @@ measure_left_behind(uint64_t n)
     return look.result;
 }
 
+/* ---- The object that is explained ------------------------------------------------------------ */
+
+static struct {
+    int on;
+    uintptr_t hidden; /* the complement of its address, which keeps nothing alive; 0: none */
+} retains;
+
+void
+pitfall_retains(const void *p)
+{
+    if (retains.on)
+        retains.hidden = ~(uintptr_t)p;
+}
+
+static int
+explain(const struct arguments *args)
+{
+    sh_collect();
+    retains.on = 1;
+    run_round(args->n);
+    retains.on = 0;
+    if (retains.hidden == 0)
+        pitfall_fail("--explain: this variant marks no object with pitfall_retains()");
+    probe_clear_stack();
+    output_explanation(args, retains.hidden);
+    return 0;
+}
+
 /* ---- The timed region ------------------------------------------------------------------------ */
 
 static void
@@ -279,6 +307,8 @@ main(int argc, char **argv)
         PITFALL.setup(args.n);
     if (args.start_only)
         return 0;
+    if (args.explain)
+        return explain(&args);
     mark("collect");
     sh_collect();
     mark("warm-up");

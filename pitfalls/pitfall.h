@@ -81,6 +81,13 @@ extern const struct pitfall PITFALL;
  */
 void pitfall_look(void);
 
+/**
+ * Marks an object whose being kept, or not, is the lesson; p may point anywhere into it. The last
+ * one of a round counts. With --explain the driver tells after one round why it is alive. Costs a
+ * test of a flag in other runs, and holds nothing.
+ */
+void pitfall_retains(const void *p);
+
 /** Tells the value that the variant computed and the right one: they decide the outcome. */
 void pitfall_saw(double value, double expected);
 

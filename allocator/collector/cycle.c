@@ -425,9 +425,8 @@ cycle_begin(enum sh_gc_trigger trigger)
 
 /* ---- A whole collection ---- */
 
-/* Marks until the collection that runs is over. */
-static void
-help_to_end(void)
+void
+cycle_help_to_end(void)
 {
     uint32_t cycles = atomic_load(&cycle.cycles);
     while (cycle_is_marking() && atomic_load(&cycle.cycles) == cycles) {
@@ -444,9 +443,9 @@ static void
 run(void *arg)
 {
     struct request *q = arg;
-    help_to_end();
+    cycle_help_to_end();
     begin(q);
-    help_to_end();
+    cycle_help_to_end();
 }
 
 void

@@ -64,6 +64,8 @@ extern struct cycle cycle;
 void cycle_begin(enum sh_gc_trigger trigger);
 /** Collects, and returns when it is over. Helps a running one to its end first. */
 void cycle_run(enum sh_gc_trigger trigger);
+/** Marks until the collection that runs, if one does, is over. In the safe state. */
+void cycle_help_to_end(void);
 /** Ends the running collection if nothing is left to mark. In the safe state. */
 void cycle_try_end(void);
 /** The longest time without a collection has passed. */

@@ -104,25 +104,61 @@ enqueue(struct special *p)
 /* ---- Collection ---- */
 
 size_t
-finalizer_read_roots(void)
+finalizer_each_root(void (*visit)(void *arg, enum special_root kind, uintptr_t word,
+                                  uintptr_t object),
+                    void *arg)
 {
-    struct workbuf *words = NULL, *scans = NULL;
     size_t n = 0;
     for (const struct special *p = specials.all; p != NULL; p = p->all_next, n++) {
         if (p->kind == SPECIAL_WEAK) {
-            workbuf_append(&words, WORK_WORDS, (uintptr_t)p->is.weak);
+            visit(arg, SPECIAL_ROOT_WEAK, (uintptr_t)p->is.weak, p->object);
         } else {
-            workbuf_append(&words, WORK_WORDS, (uintptr_t)p->arg);
-            workbuf_append(&scans, WORK_SCAN, p->object);
+            visit(arg, SPECIAL_ROOT_ARGUMENT, (uintptr_t)p->arg, p->object);
+            visit(arg, SPECIAL_ROOT_OBJECT, p->object, p->object);
         }
     }
     for (const struct special *p = specials.queue; p != NULL; p = p->next, n++) {
-        workbuf_append(&words, WORK_WORDS, p->object);
-        workbuf_append(&words, WORK_WORDS, (uintptr_t)p->arg);
+        visit(arg, SPECIAL_ROOT_QUEUED, p->object, p->object);
+        visit(arg, SPECIAL_ROOT_ARGUMENT, (uintptr_t)p->arg, p->object);
     }
-    workbuf_close(&words);
-    workbuf_close(&scans);
+    return n;
+}
+
+/* Buffers that are being filled. */
+struct special_sink {
+    struct workbuf *words, *scans;
+};
+
+static void
+read_special(void *arg, enum special_root kind, uintptr_t word, uintptr_t object)
+{
+    struct special_sink *sink = arg;
+    (void)object;
+    if (kind == SPECIAL_ROOT_OBJECT)
+        workbuf_append(&sink->scans, WORK_SCAN, word);
+    else
+        workbuf_append(&sink->words, WORK_WORDS, word);
+}
+
+size_t
+finalizer_read_roots(void)
+{
+    struct special_sink sink = {NULL, NULL};
+    size_t n = finalizer_each_root(read_special, &sink);
+    workbuf_close(&sink.words);
+    workbuf_close(&sink.scans);
     return n * sizeof(struct special);
+}
+
+void
+finalizer_each_sample(const struct span *s,
+                      void (*visit)(uintptr_t object, struct profile_bucket *bucket))
+{
+    if (!atomic_load(&s->has_specials))
+        return;
+    for (const struct special *p = s->specials; p != NULL; p = p->next)
+        if (p->kind == SPECIAL_SAMPLE)
+            visit(p->object, p->is.bucket);
 }
 
 /* The dead object of the finalizer lives once more, for it. */

@@ -19,6 +19,19 @@
 
 struct profile_bucket;
 
+enum special_root {
+    SPECIAL_ROOT_OBJECT,   /* what an object with a finalizer points to is kept, for that; the
+                              object itself is not */
+    SPECIAL_ROOT_ARGUMENT, /* of its finalizer */
+    SPECIAL_ROOT_WEAK,     /* a weak reference's own memory, while its object lives */
+    SPECIAL_ROOT_QUEUED,   /* an object whose finalizer is to run, or runs next */
+};
+
+/** Visits all that the notes hold: a word, and the object that has the note. The world is stopped.
+ * Returns how many there are. */
+size_t finalizer_each_root(void (*visit)(void *arg, enum special_root kind, uintptr_t word,
+                                         uintptr_t object),
+                           void *arg);
 /**
  * In a stop that reads roots: hands over what the notes hold (arguments, weak references' own
  * memory, queued objects), and, to be scanned though not marked, the objects with finalizers.
@@ -29,6 +42,9 @@ size_t finalizer_read_roots(void);
 void finalizer_sweep(struct span *s);
 /** Notes that a new object, which the caller holds, is a sample, and tells its bucket. */
 void finalizer_note_sample(uintptr_t object, struct profile_bucket *bucket);
+/** Visits the objects of a span that are samples. The world is stopped. */
+void finalizer_each_sample(const struct span *s,
+                           void (*visit)(uintptr_t object, struct profile_bucket *bucket));
 /** Around fork. */
 void finalizer_lock_for_fork(void);
 void finalizer_unlock_for_fork(void);

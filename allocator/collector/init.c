@@ -68,6 +68,7 @@ start(void)
     world_adopt_self(self);
     observe_trace_init(s.trace, s.events);
     observe_profile_init(s.profile, s.profile_rate_b);
+    observe_heap_dump_init(s.heap_dump);
     atomic_store(&started, true);
 }
 

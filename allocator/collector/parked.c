@@ -73,6 +73,20 @@ parked_scan(size_t share, bool look, parked_words words, void *arg)
 }
 
 void
+parked_each(parked_words words, void *arg)
+{
+    size_t shares = parked_source == NULL ? 0 : parked_source->shares();
+    for (size_t share = 0; share < shares; share++)
+        parked_source->scan(share, true, words, arg);
+}
+
+bool
+parked_owner_of(uintptr_t address, struct parked_owner *owner)
+{
+    return parked_source != NULL && parked_source->owner(address, owner);
+}
+
+void
 parked_hand_over(uintptr_t start, uintptr_t end)
 {
     struct workbuf *words = NULL;

@@ -19,12 +19,20 @@
 /** Takes the words in [start, end), which lie on a stack. */
 typedef void (*parked_words)(void *arg, uintptr_t start, uintptr_t end);
 
+/* Whose stack it is. */
+struct parked_owner {
+    uint64_t number;
+    const void *runs, *started_at; /* its function; the code that started it */
+};
+
 struct parked_source {
     size_t (*shares)(void); /**< how many; grows only */
     size_t (*stacks)(void); /**< how many are in use, by somebody or parked */
     /** Calls words() for each stack of a share that is parked and was not scanned in this epoch;
      * look: for each that is parked, and it stays unscanned (the world is stopped). */
     void (*scan)(size_t share, bool look, parked_words words, void *arg);
+    /** Who has the stack that an address lies on, parked or not. False: it lies on none. */
+    bool (*owner)(uintptr_t address, struct parked_owner *owner);
 };
 
 /** There is one source at most. */
@@ -37,6 +45,11 @@ extern _Atomic uint32_t parked_epoch;
 void parked_begin(enum root_set set);
 /** Scans a share; see struct parked_source. Returns the bytes that words() was called for. */
 size_t parked_scan(size_t share, bool look, parked_words words, void *arg);
+/** Calls words() for every parked stack, scanned or not; nothing counts as scanned by that. The
+ * world is stopped. */
+void parked_each(parked_words words, void *arg);
+/** See struct parked_source. */
+bool parked_owner_of(uintptr_t address, struct parked_owner *owner);
 /** The words of a stack that is about to be run on, for the markers. */
 void parked_hand_over(uintptr_t start, uintptr_t end);
 

@@ -1,11 +1,16 @@
-/* See registers.h. sh_blocking_begin() starts here: a C function might already have moved one of the
-   caller's registers into its own frame, which is gone when it returns. */
+/* See registers.h. Some functions start here: a C function might already have moved one of the
+   caller's registers into its own frame. That of sh_blocking_begin() is gone when it returns; those
+   of sh_explain() and sh_explain_print() are not to be scanned, as they hold what is asked for. */
 	.text
 	.globl	registers_spill_call
 	.hidden	registers_spill_call
 	.type	registers_spill_call, %function
 	.globl	sh_blocking_begin
 	.type	sh_blocking_begin, %function
+	.globl	sh_explain
+	.type	sh_explain, %function
+	.globl	sh_explain_print
+	.type	sh_explain_print, %function
 
 #if defined(__x86_64__)
 	.p2align 4
@@ -15,6 +20,29 @@ sh_blocking_begin:
 	jmp	registers_spill_call
 	.cfi_endproc
 	.size	sh_blocking_begin, . - sh_blocking_begin
+
+	.p2align 4
+sh_explain:
+	.cfi_startproc
+	movq	%r8, %r9
+	movq	%rcx, %r8
+	movq	%rdx, %rcx
+	movq	%rsi, %rdx
+	movq	%rdi, %rsi
+	leaq	explain_spilled(%rip), %rdi
+	jmp	registers_spill_call
+	.cfi_endproc
+	.size	sh_explain, . - sh_explain
+
+	.p2align 4
+sh_explain_print:
+	.cfi_startproc
+	movq	%rsi, %rdx
+	movq	%rdi, %rsi
+	leaq	explain_print_spilled(%rip), %rdi
+	jmp	registers_spill_call
+	.cfi_endproc
+	.size	sh_explain_print, . - sh_explain_print
 
 	.p2align 4
 registers_spill_call:
@@ -69,6 +97,31 @@ sh_blocking_begin:
 	b	registers_spill_call
 	.cfi_endproc
 	.size	sh_blocking_begin, . - sh_blocking_begin
+
+	.p2align 4
+sh_explain:
+	.cfi_startproc
+	mov	x5, x4
+	mov	x4, x3
+	mov	x3, x2
+	mov	x2, x1
+	mov	x1, x0
+	adrp	x0, explain_spilled
+	add	x0, x0, :lo12:explain_spilled
+	b	registers_spill_call
+	.cfi_endproc
+	.size	sh_explain, . - sh_explain
+
+	.p2align 4
+sh_explain_print:
+	.cfi_startproc
+	mov	x2, x1
+	mov	x1, x0
+	adrp	x0, explain_print_spilled
+	add	x0, x0, :lo12:explain_print_spilled
+	b	registers_spill_call
+	.cfi_endproc
+	.size	sh_explain_print, . - sh_explain_print
 
 	.p2align 4
 registers_spill_call:

@@ -16,7 +16,9 @@
 /**
  * Stores the callee-saved registers on the stack, calls call(sp, arg) with sp at the lowest of
  * them, and restores them. The caller's frame and all its values lie at or above sp. setjmp would
- * not do: the C library mangles the frame pointer in it.
+ * not do: the C library mangles the frame pointer in it. The third to sixth argument registers
+ * reach call() as they are: sh_explain() in registers.S hands on its arguments in them, and its
+ * result is that of call().
  */
 void registers_spill_call(void (*call)(void *sp, void *arg), void *arg);
 

@@ -21,8 +21,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define KEY_BLOCKS 32                         /* of 32 keys each, in glibc */
-#define KEY_BLOCK_B (32 * 2 * sizeof(void *)) /* sequence number and value */
+#define KEY_BLOCKS 32 /* of 32 keys each, in glibc */
+#define KEYS_OF_BLOCK 32
+#define KEY_BLOCK_B (KEYS_OF_BLOCK * 2 * sizeof(void *)) /* sequence number and value */
 #define MAX_DTV_ENTRIES 65536
 #define FETCH_MAX_B (128 * 1024) /* of the second-level cache */
 #define TLS_UNALLOCATED (~(uintptr_t)0)
@@ -51,11 +52,6 @@ roots_init(void)
         roots.keys_offset = field[2];
 }
 
-/* Buffers that are being filled, one of each kind. */
-struct sink {
-    struct workbuf *frames, *variables;
-};
-
 /* No instrumentation: red zones and foreign frames are what this is for. */
 __attribute__((noinline, no_sanitize_address, no_sanitize_thread)) size_t
 roots_read_range(struct workbuf **open, enum work_kind kind, uintptr_t start, uintptr_t end)
@@ -71,16 +67,18 @@ roots_read_range(struct workbuf **open, enum work_kind kind, uintptr_t start, ui
     return end - start;
 }
 
-static size_t
-read_frames(struct sink *sink, uintptr_t start, uintptr_t end)
-{
-    return roots_read_range(&sink->frames, WORK_FRAMES, start, end);
-}
+struct visitor {
+    roots_visit visit;
+    void *arg;
+};
 
-static size_t
-read_variables(struct sink *sink, uintptr_t start, uintptr_t end)
+static void
+visit_range(const struct visitor *v, enum root_kind kind, const struct thread *t, uintptr_t start,
+            uintptr_t end, size_t number)
 {
-    return roots_read_range(&sink->variables, WORK_WORDS, start, end);
+    struct root_range range = {kind, start, end, t, number};
+    if (start < end)
+        v->visit(v->arg, &range);
 }
 
 /* ---- One thread ---- */
@@ -96,17 +94,17 @@ lowest_mapped(const struct thread *t)
     return low;
 }
 
-static size_t
-read_stack(struct sink *sink, const struct thread *t)
+static void
+visit_stack(const struct visitor *v, const struct thread *t)
 {
     if (t->stack_high == 0)
-        return 0;
+        return;
     uintptr_t sp = t->sp != 0 ? t->sp : lowest_mapped(t);
-    size_t n = read_frames(sink, sp, t->stack_high);
-    n += read_frames(sink, t->other_stack.start, t->other_stack.end);
+    uintptr_t registers = (uintptr_t)t->registers;
+    visit_range(v, ROOT_STACK, t, sp, t->stack_high, 0);
+    visit_range(v, ROOT_STACK, t, t->other_stack.start, t->other_stack.end, 0);
     if (t->blocking_depth > 0)
-        n += read_frames(sink, (uintptr_t)t->registers, (uintptr_t)(t->registers + SPILLED_WORDS));
-    return n;
+        visit_range(v, ROOT_REGISTERS, t, registers, registers + sizeof t->registers, 0);
 }
 
 static bool
@@ -142,24 +140,24 @@ block_size(const struct dtv_entry *entry, const struct tls_module *module)
     return before < usable ? size_min(module->size, usable - before) : 0;
 }
 
-static size_t
-read_thread_local(struct sink *sink, const struct thread *t)
+static void
+visit_thread_local(const struct visitor *v, const struct thread *t)
 {
     const struct dtv_entry *dtv = dtv_of(t);
     if (dtv == NULL)
-        return 0;
-    size_t entries = dtv[-1].block, n = 0;
+        return;
+    size_t entries = dtv[-1].block;
     if (entries > MAX_DTV_ENTRIES) /* stopped while the loader replaces the vector */
-        return 0;
+        return;
     for (size_t i = 0; i < segments.ntls; i++) {
         const struct tls_module *module = &segments.tls[i];
         if (module->id > entries)
             continue;
         uintptr_t block = dtv[module->id].block;
         if (block != 0 && block != TLS_UNALLOCATED && !inside_scanned_stack(t, block))
-            n += read_variables(sink, block, block + block_size(&dtv[module->id], module));
+            visit_range(v, ROOT_THREAD_LOCAL, t, block,
+                        block + block_size(&dtv[module->id], module), module->id);
     }
-    return n;
 }
 
 static uintptr_t
@@ -173,29 +171,43 @@ descriptor_of(const struct thread *t)
 #endif
 }
 
-static size_t
-read_keys(struct sink *sink, const struct thread *t)
+static void
+visit_keys(const struct visitor *v, const struct thread *t)
 {
     uintptr_t descriptor = descriptor_of(t);
     if (roots.keys_offset == 0 || descriptor == 0)
-        return 0;
+        return;
     const uintptr_t *blocks = (const uintptr_t *)(descriptor + roots.keys_offset);
-    size_t n = 0;
     for (size_t i = 0; i < KEY_BLOCKS; i++)
         if (blocks[i] != 0 && !inside_scanned_stack(t, blocks[i]))
-            n += read_variables(sink, blocks[i], blocks[i] + KEY_BLOCK_B);
-    return n;
+            visit_range(v, ROOT_KEYS, t, blocks[i], blocks[i] + KEY_BLOCK_B, KEYS_OF_BLOCK * i);
 }
 
-static struct root_bytes
-read_thread(struct sink *sink, const struct thread *t, enum root_set set)
+static void
+visit_thread(const struct visitor *v, const struct thread *t, enum root_set set)
 {
-    struct root_bytes n = {.stacks = set == ROOTS_ALL ? read_stack(sink, t) : 0};
-    if (set == ROOTS_ALL && t->thread_pointer != 0)
-        n.data = (fault(FAULT_TLS) ? 0 : read_thread_local(sink, t)) + read_keys(sink, t);
-    read_variables(sink, (uintptr_t)&t->arg, (uintptr_t)(&t->arg + 1));
-    read_variables(sink, (uintptr_t)&t->result, (uintptr_t)(&t->result + 1));
-    return n;
+    if (set == ROOTS_ALL)
+        visit_stack(v, t);
+    if (set == ROOTS_ALL && t->thread_pointer != 0) {
+        if (!fault(FAULT_TLS))
+            visit_thread_local(v, t);
+        visit_keys(v, t);
+    }
+    visit_range(v, ROOT_ARGUMENT, t, (uintptr_t)&t->arg, (uintptr_t)(&t->arg + 1), 0);
+    visit_range(v, ROOT_RESULT, t, (uintptr_t)&t->result, (uintptr_t)(&t->result + 1), 0);
+}
+
+void
+roots_each(enum root_set set, roots_visit visit, void *arg)
+{
+    struct visitor v = {visit, arg};
+    for (struct thread *t = world.threads; t != NULL; t = t->next)
+        if (!t->internal && !(fault(FAULT_THREAD_MISSED) && t == world.threads))
+            visit_thread(&v, t, set);
+    for (size_t i = 0; i < segments.ndata; i++)
+        visit_range(&v, ROOT_DATA, NULL, segments.data[i].start, segments.data[i].end, 0);
+    for (struct registered *r = roots.registered; r != NULL; r = r->next)
+        visit_range(&v, ROOT_RANGE, NULL, r->range.start, r->range.end, 0);
 }
 
 /* Sweeping has just gone through memory, and what the stop has to wait for is mostly these. */
@@ -212,27 +224,35 @@ roots_fetch(void)
     }
 }
 
+/* Buffers that are being filled, one of each kind, and what has been read. */
+struct sink {
+    struct workbuf *frames, *variables;
+    struct root_bytes n;
+};
+
+static void
+read_into(void *arg, const struct root_range *r)
+{
+    struct sink *sink = arg;
+    bool own = r->kind == ROOT_ARGUMENT || r->kind == ROOT_RESULT; /* a word of our own record */
+    if (root_has_frames(r->kind)) {
+        sink->n.stacks += roots_read_range(&sink->frames, WORK_FRAMES, r->start, r->end);
+    } else {
+        size_t n = roots_read_range(&sink->variables, WORK_WORDS, r->start, r->end);
+        sink->n.data += own ? 0 : n;
+    }
+}
+
 struct root_bytes
 roots_read(enum root_set set)
 {
-    struct root_bytes n = {0, 0};
-    struct sink s = {NULL, NULL}, *sink = &s;
-    for (struct thread *t = world.threads; t != NULL; t = t->next) {
-        if (t->internal || (fault(FAULT_THREAD_MISSED) && t == world.threads))
-            continue;
-        struct root_bytes of_thread = read_thread(sink, t, set);
-        n.stacks += of_thread.stacks;
-        n.data += of_thread.data;
-    }
-    for (size_t i = 0; i < segments.ndata; i++)
-        n.data += read_variables(sink, segments.data[i].start, segments.data[i].end);
-    for (struct registered *r = roots.registered; r != NULL; r = r->next)
-        n.data += read_variables(sink, r->range.start, r->range.end);
-    n.data += finalizer_read_roots();
+    struct sink sink = {NULL, NULL, {0, 0}};
+    roots_each(set, read_into, &sink);
+    sink.n.data += finalizer_read_roots();
     parked_begin(set);
-    workbuf_close(&s.frames);
-    workbuf_close(&s.variables);
-    return n;
+    workbuf_close(&sink.frames);
+    workbuf_close(&sink.variables);
+    return sink.n;
 }
 
 /* ---- Registered ranges ---- */

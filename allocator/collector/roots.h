@@ -22,6 +22,40 @@ enum root_set {
                    */
 };
 
+enum root_kind {
+    ROOT_STACK,     /* a thread's, from the stack pointer up, and its signal stack in use */
+    ROOT_REGISTERS, /* saved by sh_blocking_begin */
+    ROOT_THREAD_LOCAL,
+    ROOT_KEYS,     /* values of pthread keys */
+    ROOT_ARGUMENT, /* of a thread that has not begun, ... */
+    ROOT_RESULT,   /* ... or that nobody has joined */
+    ROOT_DATA,     /* of the program or a library */
+    ROOT_RANGE,    /* sh_roots_add() */
+};
+
+struct thread;
+
+/* Memory whose words may be pointers. */
+struct root_range {
+    enum root_kind kind;
+    uintptr_t start, end;
+    const struct thread *thread; /* NULL: nobody's */
+    size_t number;               /* the loader's, of the module whose thread-local storage it is, or
+                                    of the first pthread key */
+};
+typedef void (*roots_visit)(void *arg, const struct root_range *range);
+
+/** Whether a word of such memory keeps the object that it ends, too. */
+static inline bool
+root_has_frames(enum root_kind kind)
+{
+    return kind == ROOT_STACK || kind == ROOT_REGISTERS;
+}
+
+/** Visits all ranges; not parked stacks, nor what the collector keeps by itself (finalizer.h). The
+ * world is stopped, and segments.h's table is up to date. */
+void roots_each(enum root_set set, roots_visit visit, void *arg);
+
 /** Before the stop: has the processor fetch the variables that it will read, as far as they fit
  * into its cache. Under segments.h's lock. */
 void roots_fetch(void);

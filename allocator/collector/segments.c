@@ -46,6 +46,9 @@ note_module(struct dl_phdr_info *info, size_t size, void *arg)
         uintptr_t start = info->dlpi_addr + header->p_vaddr, end = start + header->p_memsz;
         if (header->p_type == PT_LOAD && (header->p_flags & PF_W) != 0)
             add_without(start, end, own);
+        if (header->p_type == PT_LOAD && (header->p_flags & (PF_X | PF_R)) == (PF_X | PF_R) &&
+            segments.ncode < MAX_RANGES)
+            segments.code[segments.ncode++] = (struct range){start, end};
         if (header->p_type == PT_TLS && info->dlpi_tls_modid != 0 && segments.ntls < MAX_TLS)
             segments.tls[segments.ntls++] =
                 (struct tls_module){info->dlpi_tls_modid, header->p_memsz};
@@ -59,10 +62,11 @@ read_table(void)
     if (segments.data == NULL) {
         segments.data = os_map_sparse(MAX_RANGES * sizeof *segments.data);
         segments.tls = os_map_sparse(MAX_TLS * sizeof *segments.tls);
-        sh_require(segments.data != NULL && segments.tls != NULL,
+        segments.code = os_map_sparse(MAX_RANGES * sizeof *segments.code);
+        sh_require(segments.data != NULL && segments.tls != NULL && segments.code != NULL,
                    "no memory for the table of data segments");
     }
-    segments.ndata = segments.ntls = 0;
+    segments.ndata = segments.ntls = segments.ncode = 0;
     dl_iterate_phdr(note_module, NULL);
 }
 
@@ -92,4 +96,55 @@ segments_with_loader_locked(void (*work)(void *arg), void *arg)
 {
     struct locked_work w = {work, arg};
     dl_iterate_phdr(run_locked, &w);
+}
+
+/* ---- Return addresses ---- */
+
+#if defined(__x86_64__)
+#define LONGEST_CALL_B 7
+
+/* Bytes of an indirect call (FF /2) by what follows its opcode, or 0: it is none. */
+static unsigned
+indirect_call_b(const uint8_t *code)
+{
+    unsigned mode = code[1] >> 6, operand = code[1] & 7;
+    if (code[0] != 0xff || (code[1] >> 3 & 7) != 2)
+        return 0;
+    if (mode == 3)
+        return 2;
+    unsigned sib_b = operand == 4;
+    if (mode == 0)
+        return 2 + sib_b + (operand == 5 || (sib_b && (code[2] & 7) == 5) ? 4 : 0);
+    return 2 + sib_b + (mode == 1 ? 1 : 4);
+}
+
+static bool
+follows_call(const uint8_t *code)
+{
+    if (code[-5] == 0xe8)
+        return true;
+    for (unsigned n = 2; n <= LONGEST_CALL_B; n++)
+        if (indirect_call_b(code - n) == n)
+            return true;
+    return false;
+}
+#else
+#define LONGEST_CALL_B 4
+
+static bool
+follows_call(const uint8_t *code)
+{
+    uint32_t call = *(const uint32_t *)(const void *)(code - 4);
+    bool is_bl = (call & 0xfc000000) == 0x94000000, is_blr = (call & 0xfffffc1f) == 0xd63f0000;
+    return (uintptr_t)code % 4 == 0 && (is_bl || is_blr);
+}
+#endif
+
+__attribute__((no_sanitize_address)) bool
+segments_is_return_address(uintptr_t address)
+{
+    for (size_t i = 0; i < segments.ncode; i++)
+        if (address >= segments.code[i].start + LONGEST_CALL_B && address < segments.code[i].end)
+            return follows_call((const uint8_t *)address);
+    return false;
 }

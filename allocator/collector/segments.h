@@ -17,6 +17,8 @@ struct segments {
     size_t ndata;
     struct tls_module *tls;
     size_t ntls;
+    struct range *code; /* of functions, readable */
+    size_t ncode;
     unsigned long long adds, subs; /* the loader's counters when the table was made */
 };
 extern struct segments segments;
@@ -26,5 +28,9 @@ extern struct segments segments;
  * stopped while it holds that lock.
  */
 void segments_with_loader_locked(void (*work)(void *arg), void *arg);
+
+/** Whether a call may return to the address: it lies in code, behind a call instruction. The table
+ * is up to date, and nobody unloads a library. */
+bool segments_is_return_address(uintptr_t address);
 
 #endif

@@ -3,14 +3,14 @@
 #include "collector/world.h"
 #include "heap/central.h"
 
-struct walk {
+struct recount {
     size_t spans, pages, free_pages;
     size_t in_lists;
     const char *error;
 };
 
 static bool
-expect(struct walk *w, bool condition, const char *error)
+expect(struct recount *w, bool condition, const char *error)
 {
     if (!condition && w->error == NULL)
         w->error = error;
@@ -26,7 +26,7 @@ has_layout(const struct span *s)
 }
 
 static void
-check_span(struct walk *w, const struct span *s)
+check_span(struct recount *w, const struct span *s)
 {
     uint32_t generation = atomic_load(&heap_sweepgen), own = atomic_load(&s->sweepgen);
     expect(w, s->state != SPAN_UNUSED, "a page leads to an unused span");
@@ -44,7 +44,7 @@ check_span(struct walk *w, const struct span *s)
 }
 
 static size_t
-walk_page(struct walk *w, size_t page)
+walk_page(struct recount *w, size_t page)
 {
     struct span *s = atomic_load(&pageheap.page_span[page]);
     bool is_free = pageheap.pages.free[page / 64] >> (page % 64) & 1;
@@ -89,7 +89,7 @@ spans_in_caches(void)
 const char *
 verify_heap(void)
 {
-    struct walk w = {0};
+    struct recount w = {0};
     size_t pages = atomic_load(&pageheap.used_b) / PAGE_B;
     for (size_t page = 0; page < pages && w.error == NULL;)
         page += walk_page(&w, page);

@@ -119,18 +119,24 @@ struct safe_work {
     void *arg;
 };
 
+void
+world_safe_call_spilled(void *sp, void (*work)(void *arg), void *arg)
+{
+    struct thread *t = thread_self();
+    if (atomic_load_explicit(&t->state, memory_order_relaxed) == THREAD_SAFE) {
+        work(arg);
+        return;
+    }
+    world_enter_safe_here(t, (uintptr_t)sp);
+    work(arg);
+    world_leave_safe(t);
+}
+
 static void
 run_safely(void *sp, void *arg)
 {
     struct safe_work *w = arg;
-    struct thread *t = thread_self();
-    if (atomic_load_explicit(&t->state, memory_order_relaxed) == THREAD_SAFE) {
-        w->work(w->arg);
-        return;
-    }
-    world_enter_safe_here(t, (uintptr_t)sp);
-    w->work(w->arg);
-    world_leave_safe(t);
+    world_safe_call_spilled(sp, w->work, w->arg);
 }
 
 void
@@ -201,6 +207,16 @@ interrupted_sp(const ucontext_t *context)
 #endif
 }
 
+static uintptr_t
+interrupted_pc(const ucontext_t *context)
+{
+#if defined(__x86_64__)
+    return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+#else
+    return (uintptr_t)context->uc_mcontext.pc;
+#endif
+}
+
 /* A thread found inside sh_store begins it again; see store.S. */
 static void
 restart_store(ucontext_t *context)
@@ -257,8 +273,11 @@ on_stop_signal(int signal, siginfo_t *info, void *context)
     if (!fault(FAULT_NO_RESTART))
         restart_store(context);
     uintptr_t sp = find_stacks(t, context, here);
+    t->interrupted_pc = interrupted_pc(context);
+    t->interrupted_sp = interrupted_sp(context);
     world_enter_safe(t, sp & ~(WORD_B - 1));
     world_leave_safe(t);
+    t->interrupted_pc = t->interrupted_sp = 0;
     errno = saved_errno;
 }
 

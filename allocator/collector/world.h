@@ -63,6 +63,7 @@ struct thread {
     struct range other_stack;           /* the alternate signal stack in use; empty: none */
     uintptr_t registers[SPILLED_WORDS]; /* of sh_blocking_begin */
     uint32_t blocking_depth;
+    uintptr_t interrupted_pc, interrupted_sp; /* by the stop signal; 0: it became safe by itself */
     /* Its own while it runs; read in a stop. NULL: nothing. */
     struct workbuf *recorded; /* by the write barrier */
     struct workbuf *freed;    /* by sh_free while marking: to be scanned */
@@ -102,6 +103,8 @@ void world_start(void);
 
 /** Spills the registers, becomes safe, runs work(arg), becomes running again. Nests. */
 void world_safe_call(void (*work)(void *arg), void *arg);
+/** The same with the registers spilled already: called by registers_spill_call(). */
+void world_safe_call_spilled(void *sp, void (*work)(void *arg), void *arg);
 /** Takes a lock that may be held over a stop, in the safe state. */
 void world_lock_safely(struct lock *lock);
 

@@ -89,6 +89,7 @@ span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum s
     atomic_store(&s->has_freed, 0);
     atomic_store(&s->end_keeps, kind != KIND_TYPED || class == 0);
     atomic_store(&s->slot_mask, 0);
+    atomic_store(&s->only_type, NULL);
     s->layout.types = NULL;
     s->bits = meta_alloc(bits_b(s->nelems));
     if (s->bits == NULL)
@@ -239,6 +240,8 @@ span_reclaim_freed(struct span *s)
     }
     s->alloc_count -= n;
     s->alloc_count_cached -= n;
+    if (s->alloc_count == 0)
+        atomic_store_explicit(&s->only_type, NULL, memory_order_relaxed);
     s->needzero = 1;
     span_load_cache(s, 0);
     return n;
@@ -274,6 +277,8 @@ span_commit_sweep(struct span *s, uint32_t *marked_but_freed)
     atomic_store_explicit(&s->has_born, 0, memory_order_relaxed);
     uint32_t died = s->alloc_count - live - returned;
     s->alloc_count = s->alloc_count_cached = live;
+    if (live == 0)
+        atomic_store_explicit(&s->only_type, NULL, memory_order_relaxed);
     s->needzero = 1;
     atomic_store_explicit(&s->free_index, 0, memory_order_release);
     span_load_cache(s, 0);
@@ -363,22 +368,45 @@ set_mask(struct span *s, uint32_t index, uint64_t mask)
     return true;
 }
 
+static void
+note_only_type(struct span *s, const struct sh_type *type)
+{
+    if (s->alloc_count <= 1)
+        atomic_store_explicit(&s->only_type, type, memory_order_relaxed);
+    else if (atomic_load_explicit(&s->only_type, memory_order_relaxed) != type)
+        atomic_store_explicit(&s->only_type, NULL, memory_order_relaxed);
+}
+
 bool
 span_set_type(struct span *s, uint32_t index, const struct sh_type *type)
 {
-    if (s->class == 0)
+    if (s->class == 0) {
         s->layout.type = type;
-    else if (!has_bitmap(s))
+    } else if (!has_bitmap(s)) {
         s->layout.types[index] = type;
-    else
+    } else {
+        note_only_type(s, type);
         return set_mask(s, index, slot_mask(type, (unsigned)(s->elem_b / WORD_B)));
+    }
     return true;
+}
+
+const struct sh_type *
+span_type_of(const struct span *s, uint32_t index)
+{
+    if (s->kind != KIND_TYPED)
+        return NULL;
+    if (s->class == 0)
+        return s->layout.type;
+    return has_bitmap(s) ? atomic_load(&s->only_type) : s->layout.types[index];
 }
 
 bool
 span_change_type(struct span *s, uint32_t index, const struct sh_type *type)
 {
     atomic_store_explicit(&s->end_keeps, 1, memory_order_relaxed);
+    if (has_bitmap(s) && atomic_load_explicit(&s->only_type, memory_order_relaxed) != type)
+        atomic_store_explicit(&s->only_type, NULL, memory_order_relaxed);
     if (has_bitmap(s))
         return span_pointer_mask(s, index) == slot_mask(type, (unsigned)(s->elem_b / WORD_B));
     return span_set_type(s, index, type);

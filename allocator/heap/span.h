@@ -93,6 +93,9 @@ struct span {
     _Atomic uint32_t cached;     /* in some thread's cache */
     size_t npages;
     _Atomic uint32_t shard; /* of the central lists it belongs to */
+    /* Typed, up to BITMAP_MAX_B: the type of all objects, NULL: they have several. For those who
+       look; marking goes by the mask. */
+    _Atomic(const struct sh_type *) only_type;
 
     _Atomic uint32_t sweepgen;
     _Atomic uint32_t has_specials; /* the collector has notes about some of its objects */
@@ -217,6 +220,9 @@ bool span_set_type(struct span *s, uint32_t index, const struct sh_type *type);
 /** The same for an object that exists, by any thread. False: it would change what belongs to other
  * objects too, and nothing is done. */
 bool span_change_type(struct span *s, uint32_t index, const struct sh_type *type);
+/** The type of an object, or NULL: it has none, or is small and lies among others. World stopped.
+ */
+const struct sh_type *span_type_of(const struct span *s, uint32_t index);
 /** The pointer words of a slot whose span has MIXED ones. */
 uint64_t span_mixed_mask(const struct span *s, uint32_t index);
 

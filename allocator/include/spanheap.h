@@ -338,7 +338,7 @@ enum sh_stop_cause {
     SH_STOP_MARK = 1,   /**< a collection marked here: stop-the-world, or a small heap */
     SH_STOP_MARK_START, /**< first stop of a concurrent collection */
     SH_STOP_MARK_END,   /**< its mark termination */
-    SH_STOP_STATISTICS, /**< sh_stats_read() */
+    SH_STOP_STATISTICS, /**< sh_stats_read(), sh_explain(), sh_heap_dump() */
 };
 enum sh_gc_trigger {
     SH_TRIGGER_NONE = 0, /**< not a collection */

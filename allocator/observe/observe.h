@@ -34,6 +34,9 @@ uint64_t observe_pause_total_ns(void);
  * if the file cannot be written.
  */
 void observe_profile_init(const char *file, uint64_t rate_b);
+/** Has a heap dump written to a file at the program's normal end; NULL: none. Fatal if it cannot be
+ * written. */
+void observe_heap_dump_init(const char *file);
 /** An object of a bucket has begun; sh_free has ended it; it was found dead. See profile.h. */
 void observe_sample_made(struct profile_bucket *b);
 void observe_sample_freed(struct profile_bucket *b);

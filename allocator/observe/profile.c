@@ -227,6 +227,12 @@ profile_seed(uint64_t seed)
     profile_set_rate(atomic_load(&profile.rate_b)); /* threads begin anew */
 }
 
+struct profile_sample
+profile_of_bucket(const struct profile_bucket *b)
+{
+    return (struct profile_sample){b->stack, b->nstack, b->size_b, b->rate_b, 0, 0};
+}
+
 bool
 profile_exists(void)
 {

@@ -22,6 +22,8 @@
 
 #include "heap/base.h"
 
+struct profile_bucket;
+
 /* The samples of one stack and size. */
 struct profile_sample {
     const uintptr_t *stack; /**< return addresses, innermost first, the library's own too; stays */
@@ -40,6 +42,10 @@ struct profile_view {
 /** Copies the counters, all at one moment. Uses malloc. False: no memory. */
 bool profile_view_take(struct profile_view *view);
 void profile_view_free(struct profile_view *view);
+/** What a bucket's samples have in common; its counters are 0. Buckets stay. */
+struct profile_sample profile_of_bucket(const struct profile_bucket *bucket);
+/** Leaves the library's own frames at the innermost end out. Not inside a stop. */
+void profile_skip_own_frames(struct profile_sample *sample);
 /** Whether samples have ever been taken. */
 bool profile_exists(void);
 /** Sets the rate, 0: no samples, for an attached thread. Returns the old one. */

@@ -52,18 +52,22 @@ is_own_frame(uintptr_t return_address, const char *own_file)
     return s.function != NULL ? is_own_name(s.function) : strstr(s.file, "/libspanheap.so") != NULL;
 }
 
+void
+profile_skip_own_frames(struct profile_sample *s)
+{
+    const char *own_file = symbols_find((uintptr_t)profile_skip_own_frames).file;
+    for (; s->nstack > 0 && is_own_frame(s->stack[0], own_file); s->nstack--)
+        s->stack++;
+}
+
 /* The samples as the program is to see them: innermost is who called the library. */
 static bool
 take_view(struct profile_view *view)
 {
-    const char *own_file = symbols_find((uintptr_t)take_view).file;
     if (!profile_view_take(view))
         return false;
-    for (size_t i = 0; i < view->n; i++) {
-        struct profile_sample *s = &view->samples[i];
-        for (; s->nstack > 0 && is_own_frame(s->stack[0], own_file); s->nstack--)
-            s->stack++;
-    }
+    for (size_t i = 0; i < view->n; i++)
+        profile_skip_own_frames(&view->samples[i]);
     return true;
 }
 

@@ -22,18 +22,24 @@
 #define FRAMES_MAX 64
 #define FRAME_LINE_MAX_B 512
 
-struct function {
-    uintptr_t start; /* as linked */
+struct named {
+    uintptr_t start; /* as linked; of a thread-local variable, from the start of its block */
     size_t size;
     const char *name;
+};
+
+enum named_kind { NAMED_FUNCTION, NAMED_VARIABLE, NAMED_THREAD_LOCAL, NAMED_KINDS };
+
+struct name_table {
+    struct named *all; /* by start */
+    size_t n;
 };
 
 struct code_file {
     struct code_file *next;
     uintptr_t loaded; /* added to addresses as linked */
     char *path;
-    struct function *functions; /* by start */
-    size_t nfunctions;
+    struct name_table names[NAMED_KINDS];
 };
 
 static struct {
@@ -90,12 +96,47 @@ static const ElfW(Shdr) * find_section(const struct image *image, unsigned type)
 static int
 by_start(const void *a, const void *b)
 {
-    const struct function *f = a, *g = b;
+    const struct named *f = a, *g = b;
     return f->start < g->start ? -1 : f->start > g->start;
 }
 
+static unsigned
+type_of_named(enum named_kind kind)
+{
+    static const unsigned types[] = {STT_FUNC, STT_OBJECT, STT_TLS};
+    return types[kind];
+}
+
+static struct name_table
+read_kind(const ElfW(Sym) * all, size_t n, enum named_kind kind, const char *strings,
+          size_t strings_b)
+{
+    struct name_table t = {NULL, 0};
+    size_t wanted = 0;
+    for (int fill = 0; fill < 2; fill++) {
+        for (size_t i = 0; i < n; i++) {
+            const ElfW(Sym) *s = &all[i];
+            bool defined =
+                s->st_shndx != SHN_UNDEF && (s->st_value != 0 || kind == NAMED_THREAD_LOCAL);
+            if (ELF64_ST_TYPE(s->st_info) != type_of_named(kind) || !defined ||
+                s->st_name >= strings_b)
+                continue;
+            if (fill)
+                t.all[t.n++] = (struct named){s->st_value, s->st_size, strings + s->st_name};
+            else
+                wanted++;
+        }
+        if (!fill && wanted > 0)
+            t.all = malloc(wanted * sizeof *t.all);
+        if (t.all == NULL)
+            return t;
+    }
+    qsort(t.all, t.n, sizeof *t.all, by_start);
+    return t;
+}
+
 static void
-read_functions(struct code_file *file, const struct image *image)
+read_names(struct code_file *file, const struct image *image)
 {
     const ElfW(Shdr) *table = find_section(image, SHT_SYMTAB);
     if (table == NULL)
@@ -106,48 +147,50 @@ read_functions(struct code_file *file, const struct image *image)
     const ElfW(Shdr) *strings =
         (const ElfW(Shdr) *)(const void *)(image->bytes + head->e_shoff) + table->sh_link;
     const ElfW(Sym) *all = (const void *)(image->bytes + table->sh_offset);
-    size_t n = table->sh_size / sizeof *all;
-    file->functions = malloc(n * sizeof *file->functions);
-    for (size_t i = 0; file->functions != NULL && i < n; i++) {
-        if (ELF64_ST_TYPE(all[i].st_info) != STT_FUNC || all[i].st_value == 0 ||
-            all[i].st_name >= strings->sh_size)
-            continue;
-        file->functions[file->nfunctions++] = (struct function){
-            all[i].st_value, all[i].st_size, image->bytes + strings->sh_offset + all[i].st_name};
-    }
-    if (file->nfunctions > 0)
-        qsort(file->functions, file->nfunctions, sizeof *file->functions, by_start);
+    for (unsigned kind = 0; kind < NAMED_KINDS; kind++)
+        file->names[kind] = read_kind(all, table->sh_size / sizeof *all, (enum named_kind)kind,
+                                      image->bytes + strings->sh_offset, strings->sh_size);
 }
 
 /* ---- All files ---- */
 
 struct where {
     uintptr_t address, loaded;
+    size_t module; /* the loader's number, instead of an address; 0: an address is asked for */
     char path[4096];
     bool found;
 };
+
+static bool
+is_wanted(const struct where *where, const struct dl_phdr_info *info)
+{
+    if (where->module != 0)
+        return info->dlpi_tls_modid == where->module;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        if (part->p_type == PT_LOAD &&
+            where->address - (info->dlpi_addr + part->p_vaddr) < part->p_memsz)
+            return true;
+    }
+    return false;
+}
 
 static int
 look_into(struct dl_phdr_info *info, size_t size, void *arg)
 {
     (void)size;
     struct where *where = arg;
-    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
-        if (part->p_type != PT_LOAD ||
-            where->address - (info->dlpi_addr + part->p_vaddr) >= part->p_memsz)
-            continue;
-        where->loaded = info->dlpi_addr;
-        where->found = true;
-        if (info->dlpi_name[0] != '\0') {
-            snprintf(where->path, sizeof where->path, "%s", info->dlpi_name);
-        } else {
-            ssize_t n = readlink("/proc/self/exe", where->path, sizeof where->path - 1);
-            where->path[n > 0 ? n : 0] = '\0';
-        }
-        return 1;
+    if (!is_wanted(where, info))
+        return 0;
+    where->loaded = info->dlpi_addr;
+    where->found = true;
+    if (info->dlpi_name[0] != '\0') {
+        snprintf(where->path, sizeof where->path, "%s", info->dlpi_name);
+    } else {
+        ssize_t n = readlink("/proc/self/exe", where->path, sizeof where->path - 1);
+        where->path[n > 0 ? n : 0] = '\0';
     }
-    return 0;
+    return 1;
 }
 
 static struct code_file *
@@ -164,47 +207,68 @@ code_file_locked(const struct where *where)
     f->loaded = where->loaded;
     struct image image;
     if (map_file(f->path, &image))
-        read_functions(f, &image);
+        read_names(f, &image);
     f->next = symbols.files;
     symbols.files = f;
     return f;
 }
 
-/* The last function that starts at or before the address. */
-static const struct function *
-function_at(const struct code_file *file, uintptr_t linked)
+/* The last one that starts at or before the address, if it reaches that far. */
+static const struct named *
+named_at(const struct name_table *t, uintptr_t linked)
 {
-    size_t low = 0, high = file->nfunctions;
+    size_t low = 0, high = t->n;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (file->functions[middle].start <= linked)
+        if (t->all[middle].start <= linked)
             low = middle + 1;
         else
             high = middle;
     }
-    const struct function *f = low == 0 ? NULL : &file->functions[low - 1];
+    const struct named *f = low == 0 ? NULL : &t->all[low - 1];
     bool inside = f != NULL && (f->size == 0 || linked - f->start < f->size);
     return inside ? f : NULL;
+}
+
+static struct symbol
+find_named(struct where *where, enum named_kind kind)
+{
+    struct symbol s = {NULL, 0, NULL, 0};
+    /* The loader's lock is taken inside of ours: so no child of fork finds it held. */
+    pthread_mutex_lock(&symbols.lock);
+    dl_iterate_phdr(look_into, where);
+    const struct code_file *file = where->found ? code_file_locked(where) : NULL;
+    if (file != NULL) {
+        uintptr_t base = kind == NAMED_THREAD_LOCAL ? 0 : file->loaded;
+        const struct named *f = named_at(&file->names[kind], where->address - base);
+        s.file = file->path;
+        s.offset = where->address - base - (f == NULL ? 0 : f->start);
+        s.function = f == NULL ? NULL : f->name;
+        s.start = f == NULL ? 0 : f->start + base;
+    }
+    pthread_mutex_unlock(&symbols.lock);
+    return s;
 }
 
 struct symbol
 symbols_find(uintptr_t address)
 {
-    struct symbol s = {NULL, 0, NULL, 0};
     struct where where = {.address = address};
-    /* The loader's lock is taken inside of ours: so no child of fork finds it held. */
-    pthread_mutex_lock(&symbols.lock);
-    dl_iterate_phdr(look_into, &where);
-    const struct code_file *file = where.found ? code_file_locked(&where) : NULL;
-    if (file != NULL) {
-        const struct function *f = function_at(file, address - file->loaded);
-        s.file = file->path;
-        s.offset = address - file->loaded - (f == NULL ? 0 : f->start);
-        s.function = f == NULL ? NULL : f->name;
-        s.start = f == NULL ? 0 : f->start + file->loaded;
-    }
-    pthread_mutex_unlock(&symbols.lock);
-    return s;
+    return find_named(&where, NAMED_FUNCTION);
+}
+
+struct symbol
+symbols_find_variable(uintptr_t address)
+{
+    struct where where = {.address = address};
+    return find_named(&where, NAMED_VARIABLE);
+}
+
+struct symbol
+symbols_find_thread_local(size_t module, size_t offset)
+{
+    struct where where = {.address = offset, .module = module};
+    return find_named(&where, NAMED_THREAD_LOCAL);
 }
 
 void
@@ -236,8 +300,8 @@ symbols_stack(uintptr_t *addresses, size_t max, size_t skip)
     return got;
 }
 
-static const char *
-base_name(const char *path)
+const char *
+symbols_base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash == NULL ? path : slash + 1;
@@ -251,9 +315,9 @@ symbols_format(char *line, size_t size, uintptr_t return_address)
     int n;
     if (s.function != NULL)
         n = snprintf(line, size, "    %s+0x%zx (%s)\n", s.function, s.offset + 1,
-                     base_name(s.file));
+                     symbols_base_name(s.file));
     else if (s.file != NULL)
-        n = snprintf(line, size, "    %s+0x%zx\n", base_name(s.file), s.offset + 1);
+        n = snprintf(line, size, "    %s+0x%zx\n", symbols_base_name(s.file), s.offset + 1);
     else
         n = snprintf(line, size, "    0x%zx\n", (size_t)return_address);
     return size_min((size_t)n, size - 1);

@@ -1,19 +1,26 @@
-/* Addresses of code as functions of the program and its libraries. Not inside a stop: it takes the
- * loader's lock and malloc's. */
+/* Addresses as functions and variables of the program and its libraries. Not inside a stop: it
+ * takes the loader's lock and malloc's. */
 #ifndef SPANHEAP_SYMBOLS_H
 #define SPANHEAP_SYMBOLS_H
 
 #include "heap/base.h"
 
 struct symbol {
-    const char *function; /**< NULL: its file has no name for the address */
-    size_t offset;        /**< from the function's start; else from where the file was loaded */
+    const char *function; /**< or variable; NULL: its file has no name for the address */
+    size_t offset;        /**< from its start; else from where the file was loaded */
     const char *file;     /**< of the program or library; NULL: the address is in none */
-    uintptr_t start;      /**< of the function; 0 if it has no name */
+    uintptr_t start;      /**< of it; 0 if it has no name */
 };
 
 /** The function that contains an address. The strings stay. Any thread. */
 struct symbol symbols_find(uintptr_t address);
+/** The same for a variable. */
+struct symbol symbols_find_variable(uintptr_t address);
+/** The thread-local variable of a module, by the loader's number, that contains an offset in its
+ * block. Without a name, offset is that in the block. */
+struct symbol symbols_find_thread_local(size_t module, size_t offset);
+/** The last part of a path. */
+const char *symbols_base_name(const char *path);
 
 /** The return addresses of the caller and its callers, at most max, without the innermost `skip` of
  * them. Returns how many. */

@@ -99,6 +99,23 @@ count_slabs(void)
     return atomic_load(&stacks.nslabs);
 }
 
+static bool
+owner_of(uintptr_t address, struct parked_owner *owner)
+{
+    size_t n = count_slabs();
+    for (size_t share = 0; share < n; share++) {
+        const struct slab *slab = atomic_load(&stacks.slabs[share]);
+        size_t i = (address - slab->base) / stacks.stack_b;
+        if (address < slab->base || i >= atomic_load(&slab->made))
+            continue;
+        const struct task *t = &slab->tasks[i];
+        *owner = (struct parked_owner){atomic_load(&t->number), (const void *)(uintptr_t)t->run,
+                                       t->started_at};
+        return true;
+    }
+    return false;
+}
+
 void
 stacks_before_run(struct task *t)
 {
@@ -129,7 +146,7 @@ stacks_check(const struct task *t)
 static void
 begin_locked(void)
 {
-    static const struct parked_source source = {count_slabs, sh_task_count, scan_slab};
+    static const struct parked_source source = {count_slabs, sh_task_count, scan_slab, owner_of};
     stacks.stack_b = round_up((size_t)settings_get()->task_stack_b, PAGE_B);
     stacks.slabs = os_map_sparse(SLABS_MAX * sizeof *stacks.slabs);
     sh_require(stacks.slabs != NULL, "sh_task_start: no memory for the list of stacks");

@@ -114,6 +114,26 @@ def test_crash_is_a_sample_without_metrics_and_the_others_go_on(
     assert not schema_errors(done.path)
 
 
+def test_variant_that_explains_is_asked_once_on_one_cell(
+    tiny_project: Project, quiet: Live, options: Options
+) -> None:
+    says = '#define TINY_EXTRA ",\\"explanation\\":\\"pitfall_retains(p): kept\\""\n'
+    toml = tiny.TOML.replace('role = "bad"', 'role = "bad"\nexplain = true')
+    tiny.add(tiny_project, "tiny", {"bad": says + tiny.BAD}, toml)
+    done = bench.run(tiny_project, replace(options, extras=True, quick=True), quiet)
+    stored = store.read(done.path)
+    asked = [line for line in stored if line.get("role") == "explain"]
+    assert [(s["variant"], s["cell"], s["report"]) for s in asked] == [
+        ("bad", "gcc-O2", "pitfall_retains(p): kept")]
+    assert asked[0]["args"] == ["--n", "10", "--explain"]
+    assert not schema_errors(done.path)
+    assert not any(line.get("report") for line in stored if line not in asked)
+    summary = summarise(stored, catalog.load(tiny_project))
+    assert summary["pitfalls"][0]["explanations"] == [
+        {"variant": "bad", "role": "bad", "cell": "gcc-O2", "text": "pitfall_retains(p): kept",
+         "reason": None}]
+
+
 @pytest.mark.parametrize(("source", "words"), [(HANGS, "still running after 0.3 s"),
                                                (SPEAKS_NONSENSE, "not JSON")])
 def test_program_that_gives_no_figures_is_reported(

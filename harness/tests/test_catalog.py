@@ -26,6 +26,15 @@ def test_folder_is_all_it_takes(tiny_project: Project) -> None:
     assert found[0].parameter.sweep == (10, 100, 1000)
 
 
+def test_variant_that_explains_marks_an_object(tiny_project: Project) -> None:
+    toml = tiny.TOML.replace('role = "bad"', 'role = "bad"\nexplain = true')
+    tiny.add(tiny_project, "tiny", {}, toml)
+    with pytest.raises(UsageFault, match=r"variant 'bad': explain = true, and bad.c calls"):
+        catalog.load(tiny_project)
+    tiny.add(tiny_project, "tiny", {"bad": tiny.BAD + "/* pitfall_retains(p) */\n"}, toml)
+    assert [v.explain for v in catalog.load(tiny_project)[0].variants] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

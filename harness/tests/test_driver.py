@@ -188,6 +188,32 @@ def test_events_are_in_the_order_of_the_phases(programs: Programs) -> None:
     assert "mark" not in record(programs("growth", "bad"))
 
 
+@pytest.mark.parametrize("pitfall", ["slice-retention", "control-leak"])
+def test_explaining_tells_why_the_marked_object_is_alive(programs: Programs, pitfall: str) -> None:
+    bad = run(programs(pitfall, "bad"), "--explain")
+    assert (bad.returncode, bad.stderr) == (0, "")
+    name = {"slice-retention": "kept", "control-leak": "leaked"}[pitfall]
+    assert f"\n  global variable {name} " in bad.stdout
+    assert "is alive: " in bad.stdout.splitlines()[0]
+    fixed = run(programs(pitfall, "fixed"), "--explain").stdout
+    assert fixed.endswith("bytes, and nothing leads to it\n")
+    got = record(programs(pitfall, "bad"), "--explain", "--n", "5000")
+    assert got.keys() == {"v", "pitfall", "variant", "n", "explanation"}
+    assert got["n"] == 5000
+    assert f"global variable {name} " in got["explanation"]
+
+
+def test_list_is_followed_to_its_far_end(programs: Programs) -> None:
+    done = run(programs("control-leak", "bad"), "--explain", "--n", "1000")
+    assert "points on at offset 0, and so on: 999 such objects\n" in done.stdout
+
+
+def test_variant_that_marks_no_object_cannot_explain(programs: Programs) -> None:
+    done = run(programs("growth", "bad"), "--explain")
+    assert done.returncode == 1
+    assert "this variant marks no object with pitfall_retains()" in done.stderr
+
+
 def test_too_few_descriptors_are_told(programs: Programs) -> None:
     shell = ["sh", "-c", 'ulimit -n 64 && exec "$1" --n 1000', "sh",
              str(programs("loop-defer", "bad.fd"))]
@@ -219,6 +245,8 @@ def test_program_and_catalogue_agree(programs: Programs, found: catalog.Pitfall)
         assert got["n"] == found.parameter.default
         assert got["work"] > 0
         assert not variant.allocates or got["allocs"] > 0
+        if variant.explain:
+            assert record(programs(found.id, variant.id), "--explain")["explanation"]
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 255, 257, 1000, 10000, 100000])

@@ -106,6 +106,21 @@ def test_every_picture_has_caption_and_text(summary: dict[str, Any], charts: lis
     assert text.count('<svg role="img" aria-label="') == len(drawn)
 
 
+def test_explanations_are_shown_in_the_section_of_their_pitfall(summary: dict[str, Any]) -> None:
+    summary["pitfalls"][1]["explanations"] = [
+        {"variant": "bad", "role": "bad", "cell": "gcc-O2", "reason": None,
+         "text": "0x1 is alive: struct <node>, 64 bytes\n  global variable kept\n"},
+        {"variant": "fixed", "role": "fixed", "cell": "gcc-O2", "text": None,
+         "reason": "killed by SIGSEGV"}]
+    page = report.render(summary, [])
+    assert Page(page).open == []
+    assert page.count("Why is it alive?") == 1
+    found = section(page, report.anchor(summary["pitfalls"][1]["id"]))
+    assert ('<pre class="path">0x1 is alive: struct &lt;node&gt;, 64 bytes\n'
+            "  global variable kept</pre>") in found
+    assert "<code>fixed</code> on gcc-O2: not explained (killed by SIGSEGV)" in found
+
+
 def test_facts_beside_go_are_shown_if_there_are_any(
     summary: dict[str, Any], charts: list[Chart]
 ) -> None:

@@ -18,6 +18,8 @@ run(uint64_t n)
         struct node *node = sh_alloc_typed(&node_type);
         node->next = leaked;
         leaked = node;
+        if (i == 0)
+            pitfall_retains(node); /* the far end of the list */
     }
     return n;
 }

@@ -25,6 +25,7 @@ run(uint64_t parent_b)
 
     for (int i = 0; i < WINDOWS; i++) {
         struct sh_slice buffer = read_buffer(parent_b);
+        pitfall_retains(buffer.data);
         struct sh_slice window = sh_slice_window(&PITFALL_BYTE, buffer, 0, WINDOW_B);
         kept[i] = sh_slice_clone(&PITFALL_BYTE, window);
         work += kept[i].len;
