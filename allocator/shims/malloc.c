@@ -1,0 +1,259 @@
+/*
+ * The malloc family over the heap's spans, to be preloaded. See README.md, and malloc_heap.h for
+ * how it works. Meanings and errors are those of POSIX and of glibc 2.36: malloc(0) gives an
+ * object, no size is beyond PTRDIFF_MAX, free keeps errno.
+ */
+#define _GNU_SOURCE
+#include "heap/sizeclass.h"
+#include "shims/malloc_heap.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* ---- Allocating ---- */
+
+static void *
+no_memory(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+static void *
+take_zeroed(struct malloc_heap *h, unsigned row, size_t size, bool zeroed)
+{
+    struct malloc_row *r = &h->rows[row];
+    void *p = r->free != 0 || malloc_refill(h, row) ? malloc_take(r) : NULL;
+    if (zeroed && p != NULL && r->dirty)
+        memset(p, 0, size);
+    return p;
+}
+
+/* A slot of a row, whatever heap it takes. */
+static __attribute__((noinline)) void *
+take_slowly(unsigned row, size_t size, bool zeroed)
+{
+    struct malloc_heap *h = malloc_attach();
+    bool borrowed = h == NULL;
+    if (borrowed)
+        h = malloc_borrow();
+    void *p = h == NULL ? NULL : take_zeroed(h, row, size, zeroed);
+    if (borrowed && h != NULL)
+        malloc_release(h);
+    return p != NULL ? p : no_memory();
+}
+
+static __attribute__((noinline)) void *
+allocate_slowly(size_t size, bool zeroed)
+{
+    if (size <= SMALL_MAX_B)
+        return take_slowly(malloc_row_of(size == 0 ? 1 : size), size, zeroed);
+    if (size > PTRDIFF_MAX)
+        return no_memory();
+    malloc_start();
+    void *p = malloc_large(size, STEP_B, zeroed);
+    return p != NULL ? p : no_memory();
+}
+
+EXPORT void *
+malloc(size_t size)
+{
+    if (likely(size <= STEPS_MAX_B)) {
+        void *p = malloc_take(&malloc_self->rows[(size + STEP_B - 1) / STEP_B]);
+        if (likely(p != NULL))
+            return p;
+    }
+    return allocate_slowly(size, false);
+}
+
+EXPORT void *
+calloc(size_t count, size_t size)
+{
+    size_t all;
+    if (unlikely(__builtin_mul_overflow(count, size, &all)))
+        return no_memory();
+    if (likely(all <= STEPS_MAX_B)) {
+        struct malloc_row *row = &malloc_self->rows[(all + STEP_B - 1) / STEP_B];
+        void *p = malloc_take(row);
+        if (likely(p != NULL))
+            return row->dirty ? memset(p, 0, all) : p;
+    }
+    return allocate_slowly(all, true);
+}
+
+/* ---- Freeing ---- */
+
+static inline struct span *
+span_of(const void *p)
+{
+    struct span *s = pageheap_span_of((uintptr_t)p);
+    if (unlikely(s == NULL))
+        malloc_bad_free(NULL, (uintptr_t)p);
+    return s;
+}
+
+EXPORT void
+free(void *p)
+{
+    if (p == NULL)
+        return;
+    struct span *s = span_of(p);
+    struct malloc_heap *owner = s->layout.owner;
+    if (likely(owner == malloc_self))
+        malloc_free_own(owner, s, (uintptr_t)p);
+    else if (owner != NULL)
+        malloc_free_foreign(s, (uintptr_t)p);
+    else
+        malloc_free_large(s, (uintptr_t)p);
+}
+
+/* ---- Size and resizing ---- */
+
+EXPORT size_t
+malloc_usable_size(void *p)
+{
+    return p == NULL ? 0 : span_of(p)->elem_b;
+}
+
+/* Whether it is as well where it is: no more than half of its slot is left over. */
+static bool
+fits(const struct span *s, size_t size)
+{
+    return size <= s->elem_b && size >= s->elem_b / 2;
+}
+
+EXPORT void *
+realloc(void *p, size_t size)
+{
+    if (p == NULL)
+        return malloc(size);
+    if (size == 0) {
+        free(p);
+        return NULL;
+    }
+    if (size > PTRDIFF_MAX)
+        return no_memory();
+    struct span *s = span_of(p);
+    bool large = s->layout.owner == NULL;
+    if (large ? size > SMALL_MAX_B && malloc_resize_large(s, size) : fits(s, size))
+        return p;
+    void *moved = malloc(size);
+    if (moved == NULL)
+        return size <= s->elem_b ? p : NULL;
+    memcpy(moved, p, size_min(s->elem_b, size));
+    free(p);
+    return moved;
+}
+
+EXPORT void *
+reallocarray(void *p, size_t count, size_t size)
+{
+    size_t all;
+    if (__builtin_mul_overflow(count, size, &all))
+        return no_memory();
+    return realloc(p, all);
+}
+
+/* ---- Aligned ---- */
+
+static bool
+is_power_of_two(size_t n)
+{
+    return n != 0 && (n & (n - 1)) == 0;
+}
+
+/* align is a power of two. A page begins at a multiple of its size, so slots do of what divides
+   theirs. */
+static void *
+allocate_aligned(size_t align, size_t size)
+{
+    if (align <= STEP_B)
+        return malloc(size);
+    if (size > PTRDIFF_MAX || align > PTRDIFF_MAX - size)
+        return no_memory();
+    if (align <= PAGE_B && size <= SMALL_MAX_B) {
+        unsigned row = malloc_row_of(size == 0 ? 1 : size);
+        while (malloc_slot_b(row) % align != 0)
+            row++;
+        return take_slowly(row, size, false);
+    }
+    malloc_start();
+    void *p = malloc_large(size + (size == 0), align, false);
+    return p != NULL ? p : no_memory();
+}
+
+EXPORT int
+posix_memalign(void **result, size_t align, size_t size)
+{
+    if (!is_power_of_two(align) || align % sizeof(void *) != 0)
+        return EINVAL;
+    int error = errno;
+    void *p = allocate_aligned(align, size);
+    errno = error;
+    if (p == NULL)
+        return ENOMEM;
+    *result = p;
+    return 0;
+}
+
+EXPORT void *
+aligned_alloc(size_t align, size_t size)
+{
+    if (!is_power_of_two(align)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return allocate_aligned(align, size);
+}
+
+/* As glibc does, to the next power of two. */
+EXPORT void *
+memalign(size_t align, size_t size)
+{
+    size_t power = STEP_B;
+    while (power < align && power <= SIZE_MAX / 4)
+        power *= 2;
+    if (power < align) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return allocate_aligned(power, size);
+}
+
+static size_t
+system_page_b(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+EXPORT void *
+valloc(size_t size)
+{
+    return allocate_aligned(system_page_b(), size);
+}
+
+EXPORT void *
+pvalloc(size_t size)
+{
+    size_t page_b = system_page_b();
+    if (size > PTRDIFF_MAX)
+        return no_memory();
+    return allocate_aligned(page_b, round_up(size, page_b));
+}
+
+/* ---- Giving memory back ---- */
+
+/* pad says how much to leave at the top of a heap that grows like a stack: this one does not. */
+EXPORT int
+malloc_trim(size_t pad)
+{
+    (void)pad;
+    malloc_start();
+    malloc_flush_all();
+    return malloc_trim_all();
+}

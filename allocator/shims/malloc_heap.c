@@ -1,0 +1,421 @@
+#include "shims/malloc_heap.h"
+
+#include "heap/sizeclass.h"
+
+#define SPAN_SLOTS 32u /* that a span has room for, if that is within SPAN_MAX_B */
+#define SPAN_MAX_B ((size_t)64 << 10)
+#define SPAN_SLOTS_LEAST 4u
+#define EMPTY_PAGES_LEAST 64u /* of empty spans that a heap keeps for its own use */
+#define EMPTY_SHARE 16u       /* or this part of its pages */
+
+/* Of foreign_next, beside NULL, not in the list, and another span: the end of the list, and a span
+   that is about to be entered; a span that has been given back. */
+#define LAST ((struct span *)1)
+#define GONE ((struct span *)2)
+
+struct malloc_heap malloc_no_heap = {.state = HEAP_USED};
+static uint8_t row_pages[MALLOC_ROWS];
+
+/* The length between this and twice this many pages that wastes the smallest part of itself. */
+static size_t
+best_length(size_t slot_b, size_t least)
+{
+    size_t best = least;
+    for (size_t n = least; n < 2 * least; n++)
+        if (n * PAGE_B % slot_b * best < best * PAGE_B % slot_b * n)
+            best = n;
+    return best;
+}
+
+void
+malloc_rows_init(void)
+{
+    for (unsigned row = 1; row < MALLOC_ROWS; row++) {
+        size_t slot_b = malloc_slot_b(row), wanted = size_min(SPAN_SLOTS * slot_b, SPAN_MAX_B);
+        if (wanted < SPAN_SLOTS_LEAST * slot_b)
+            wanted = SPAN_SLOTS_LEAST * slot_b;
+        row_pages[row] = (uint8_t)best_length(slot_b, (wanted + PAGE_B - 1) / PAGE_B);
+    }
+}
+
+size_t
+malloc_row_pages(unsigned row)
+{
+    return row_pages[row];
+}
+
+/* ---- Bits ---- */
+
+static uint64_t
+alloc_bits(const struct span *s, uint32_t w)
+{
+    return __atomic_load_n(&s->bits[w].alloc, __ATOMIC_RELAXED);
+}
+
+/* Other threads look at them, to find double frees. */
+static void
+set_alloc_bits(struct span *s, uint32_t w, uint64_t bits)
+{
+    __atomic_store_n(&s->bits[w].alloc, bits, __ATOMIC_RELAXED);
+}
+
+/* The bits behind the last slot count as taken. */
+static void
+close_tail(struct span *s)
+{
+    uint32_t w = s->nelems / 64;
+    if (s->nelems % 64 != 0)
+        set_alloc_bits(s, w, alloc_bits(s, w) | ~UINT64_C(0) << s->nelems % 64);
+}
+
+static uint32_t
+slots_in_word(const struct span *s, uint32_t w)
+{
+    return (uint32_t)size_min(64, s->nelems - w * 64);
+}
+
+/* ---- Lists ---- */
+
+static void
+file_empty(struct malloc_heap *h, struct span *s)
+{
+    s->filed = FILED_EMPTY;
+    span_list_push(&h->empty[s->class], s);
+    h->empty_pages += s->npages;
+}
+
+static void
+unfile_empty(struct malloc_heap *h, struct span *s)
+{
+    span_list_remove(s);
+    h->empty_pages -= s->npages;
+}
+
+/*
+ * Who has just freed a slot in it may still have to enter it in the list, and may not find its
+ * record in other hands between. So while it is entered, or about to be, it is kept: in no list, as
+ * a full one is, until the heap is drained.
+ */
+static void
+release_span(struct malloc_heap *h, struct span *s)
+{
+    struct span *none = NULL;
+    s->filed = FILED_FULL;
+    if (!atomic_compare_exchange_strong(&s->foreign_next, &none, GONE))
+        return;
+    h->pages -= s->npages;
+    s->layout.owner = NULL;
+    pageheap_free_span(s);
+}
+
+/* Gives empty spans back until so many pages are left in them. */
+static void
+release_empty(struct malloc_heap *h, size_t left_pages)
+{
+    bool some = h->empty_pages > left_pages;
+    while (h->empty_pages > left_pages) {
+        struct span *s = atomic_load_explicit(&h->empty[h->cursor].first, memory_order_relaxed);
+        if (s == NULL) {
+            h->cursor = (h->cursor + 1) % MALLOC_ROWS;
+            continue;
+        }
+        unfile_empty(h, s);
+        release_span(h, s);
+    }
+    if (some)
+        malloc_trim_some();
+}
+
+/* A span that was full, or has become empty. */
+static __attribute__((noinline)) void
+refile(struct malloc_heap *h, struct span *s)
+{
+    if (s->filed == FILED_FULL && s->alloc_count > 0) {
+        s->filed = FILED_PARTIAL;
+        span_list_push(&h->partial[s->class], s);
+    }
+    if (s->alloc_count > 0)
+        return;
+    if (s->filed == FILED_PARTIAL)
+        span_list_remove(s);
+    file_empty(h, s);
+    size_t kept = h->pages / EMPTY_SHARE;
+    if (h->empty_pages > EMPTY_PAGES_LEAST && h->empty_pages > kept)
+        release_empty(h, kept > EMPTY_PAGES_LEAST ? kept : EMPTY_PAGES_LEAST);
+}
+
+/* ---- Taking slots ---- */
+
+/* Takes the free slots of a word out of the bits. False: it has none. */
+static bool
+take_word(struct malloc_row *row, struct span *s, uint32_t w)
+{
+    uint64_t taken = alloc_bits(s, w), free = ~taken;
+    uint32_t high = atomic_load_explicit(&s->free_index, memory_order_relaxed);
+    if (free == 0)
+        return false;
+    set_alloc_bits(s, w, ~UINT64_C(0));
+    s->alloc_count += count_bits(free);
+    s->cache_base = w * 64;
+    *row = (struct malloc_row){
+        .free = free,
+        .first = span_slot(s, w * 64),
+        .span = s,
+        .slot_b = (uint32_t)s->elem_b,
+        .dirty = s->needzero || w * 64 < high,
+    };
+    if (w * 64 >= high)
+        atomic_store_explicit(&s->free_index, w * 64 + 1, memory_order_relaxed);
+    return true;
+}
+
+/* The words after the current one, then those before it, then itself. */
+static bool
+take_from_span(struct malloc_row *row, struct span *s)
+{
+    uint32_t words = span_bit_words(s->nelems), w = s->cache_base / 64;
+    if (s->alloc_count == s->nelems)
+        return false;
+    for (uint32_t i = 0; i < words; i++) {
+        w = w + 1 == words ? 0 : w + 1;
+        if (take_word(row, s, w))
+            return true;
+    }
+    return false;
+}
+
+static struct span *
+make_span(struct malloc_heap *h, unsigned row)
+{
+    size_t npages = row_pages[row];
+    bool needzero;
+    if (h->empty_pages > 0) /* others' empty spans first: memory that is there already */
+        release_empty(h, h->empty_pages - size_min(npages, h->empty_pages));
+    uintptr_t base = pageheap_take_pages(npages, &needzero);
+    if (base == 0)
+        return NULL;
+    struct span *s =
+        pageheap_make_slots(base, npages, row, malloc_slot_b(row), KIND_NOSCAN, needzero);
+    if (s == NULL) {
+        pageheap_return_pages(base, npages);
+        return NULL;
+    }
+    close_tail(s);
+    s->cache_base = (span_bit_words(s->nelems) - 1) * 64; /* the next word is the first */
+    s->layout.owner = h;
+    atomic_store(&s->foreign_next, NULL);
+    h->pages += npages;
+    return s;
+}
+
+/* A span with a free slot, in no list. NULL: no memory. */
+static struct span *
+next_span(struct malloc_heap *h, unsigned row)
+{
+    struct span *s = span_list_pop(&h->partial[row]);
+    if (s != NULL)
+        return s;
+    s = atomic_load_explicit(&h->empty[row].first, memory_order_relaxed);
+    if (s == NULL)
+        return make_span(h, row);
+    unfile_empty(h, s);
+    return s;
+}
+
+bool
+malloc_refill(struct malloc_heap *h, unsigned row)
+{
+    struct malloc_row *r = &h->rows[row];
+    struct span *s = r->span;
+    if (s != NULL && take_from_span(r, s))
+        return true;
+    if (s != NULL) {
+        s->filed = FILED_FULL;
+        r->span = NULL;
+    }
+    if (atomic_load_explicit(&h->foreign, memory_order_relaxed) != NULL)
+        malloc_drain(h);
+    s = next_span(h, row);
+    if (s == NULL)
+        return false;
+    s->filed = FILED_CURRENT;
+    bool found = take_from_span(r, s);
+    sh_invariant(found);
+    return found;
+}
+
+/* ---- Freeing ---- */
+
+void
+malloc_bad_free(const struct span *s, uintptr_t p)
+{
+    if (s == NULL)
+        sh_fatal("free: %p was not allocated by malloc, or was freed before", (void *)p);
+    uintptr_t start = span_slot(s, span_index(s, p));
+    if (start != p)
+        sh_fatal("free: %p lies inside an object that begins at %p", (void *)p, (void *)start);
+    sh_fatal("free: %p was freed before, or was never allocated", (void *)p);
+}
+
+/* A free slot of the current span may be at hand. */
+static bool
+is_at_hand(const struct malloc_heap *h, const struct span *s, uint32_t index)
+{
+    return s->filed == FILED_CURRENT && s->cache_base / 64 == index / 64 &&
+           slot_bit(h->rows[s->class].free, index);
+}
+
+void
+malloc_free_own(struct malloc_heap *h, struct span *s, uintptr_t p)
+{
+    uint32_t index = span_index(s, p);
+    if (unlikely(span_slot(s, index) != p || index >= s->nelems))
+        malloc_bad_free(s, p);
+    uint64_t taken = alloc_bits(s, index / 64);
+    if (unlikely(!slot_bit(taken, index)))
+        malloc_bad_free(s, p);
+    if (s->filed != FILED_PARTIAL && is_at_hand(h, s, index))
+        malloc_bad_free(s, p);
+    set_alloc_bits(s, index / 64, taken & ~(UINT64_C(1) << index % 64));
+    uint32_t left = --s->alloc_count;
+    if (likely(s->filed == FILED_PARTIAL && left > 0) || s->filed == FILED_CURRENT)
+        return;
+    refile(h, s);
+}
+
+/* ---- Freeing another's ---- */
+
+/*
+ * Enters the span in its heap's list, if it is not there. Its slot is free already, so the span may
+ * be another's by now; then it is entered there, which does no harm. As it is about to be entered,
+ * nobody gives it back (release_span), and its owner stays.
+ */
+static void
+tell_owner(struct span *s)
+{
+    struct span *none = NULL;
+    if (atomic_load(&s->foreign_next) != NULL ||
+        !atomic_compare_exchange_strong(&s->foreign_next, &none, LAST))
+        return;
+    struct malloc_heap *h = s->layout.owner;
+    struct span *first = atomic_load(&h->foreign);
+    do
+        atomic_store(&s->foreign_next, first == NULL ? LAST : first);
+    while (!atomic_compare_exchange_weak(&h->foreign, &first, s));
+    if (unlikely(atomic_load(&h->state) != HEAP_USED))
+        malloc_help(h);
+}
+
+void
+malloc_free_foreign(struct span *s, uintptr_t p)
+{
+    uint32_t index = span_index(s, p);
+    if (unlikely(span_slot(s, index) != p || index >= s->nelems))
+        malloc_bad_free(s, p);
+    uint64_t bit = UINT64_C(1) << index % 64;
+    if (unlikely(!slot_bit(alloc_bits(s, index / 64), index)))
+        malloc_bad_free(s, p);
+    if (unlikely(__atomic_fetch_or(&s->bits[index / 64].freed, bit, __ATOMIC_SEQ_CST) & bit))
+        malloc_bad_free(s, p);
+    tell_owner(s);
+}
+
+/* Returns how many slots have come free. */
+static uint32_t
+reclaim(struct malloc_heap *h, struct span *s)
+{
+    uint32_t n = 0;
+    for (uint32_t w = 0; w < span_bit_words(s->nelems); w++) {
+        if (__atomic_load_n(&s->bits[w].freed, __ATOMIC_SEQ_CST) == 0)
+            continue;
+        uint64_t freed = __atomic_exchange_n(&s->bits[w].freed, 0, __ATOMIC_SEQ_CST);
+        uint64_t taken = alloc_bits(s, w), wrong = freed & ~taken;
+        if (s->filed == FILED_CURRENT && s->cache_base / 64 == w)
+            wrong |= freed & h->rows[s->class].free;
+        if (unlikely(wrong != 0))
+            malloc_bad_free(s, span_slot(s, w * 64 + (uint32_t)__builtin_ctzll(wrong)));
+        set_alloc_bits(s, w, taken & ~freed);
+        n += count_bits(freed);
+    }
+    s->alloc_count -= n;
+    return n;
+}
+
+void
+malloc_drain(struct malloc_heap *h)
+{
+    struct span *s = atomic_exchange(&h->foreign, NULL), *next;
+    for (; s != NULL && s != LAST; s = next) {
+        next = atomic_exchange(&s->foreign_next, NULL);
+        bool changed = reclaim(h, s) > 0 || s->alloc_count == 0;
+        if (changed && s->filed != FILED_CURRENT && s->filed != FILED_EMPTY)
+            refile(h, s);
+    }
+}
+
+/* ---- A heap without a thread ---- */
+
+/* The slots at hand go back to the bits, and the span to its list. */
+static void
+put_back(struct malloc_heap *h, struct malloc_row *row)
+{
+    struct span *s = row->span;
+    if (s == NULL)
+        return;
+    uint32_t w = s->cache_base / 64;
+    set_alloc_bits(s, w, alloc_bits(s, w) & ~row->free);
+    s->alloc_count -= count_bits(row->free);
+    s->filed = FILED_FULL;
+    *row = (struct malloc_row){0};
+    if (s->alloc_count < s->nelems)
+        refile(h, s);
+}
+
+void
+malloc_flush(struct malloc_heap *h)
+{
+    malloc_drain(h);
+    for (unsigned row = 0; row < MALLOC_ROWS; row++)
+        put_back(h, &h->rows[row]);
+    release_empty(h, 0);
+}
+
+/*
+ * Its thread may have been anywhere when the process was forked. What it had at hand is lost, 64
+ * slots a row at most. Spans that others make meanwhile are not this heap's.
+ */
+static void
+mend_span(struct malloc_heap *h, struct span *s)
+{
+    uint32_t words = span_bit_words(s->nelems);
+    s->next = s->prev = NULL;
+    s->list = NULL;
+    s->filed = FILED_FULL;
+    s->cache_base = (words - 1) * 64;
+    atomic_store_explicit(&s->free_index, s->nelems, memory_order_relaxed);
+    atomic_store(&s->foreign_next, NULL);
+    s->alloc_count = 0;
+    for (uint32_t w = 0; w < words; w++)
+        s->alloc_count += count_bits(alloc_bits(s, w)) - (64 - slots_in_word(s, w));
+    reclaim(h, s);
+    h->pages += s->npages;
+    if (s->alloc_count < s->nelems)
+        refile(h, s);
+}
+
+void
+malloc_mend(struct malloc_heap *h)
+{
+    for (unsigned row = 0; row < MALLOC_ROWS; row++) {
+        h->rows[row] = (struct malloc_row){0};
+        h->partial[row] = h->empty[row] = (struct span_list){0};
+    }
+    h->pages = h->empty_pages = 0;
+    atomic_store(&h->foreign, NULL);
+    size_t npages = atomic_load(&pageheap.used_b) / PAGE_B;
+    for (size_t page = 0; page < npages; page++) {
+        struct span *s = atomic_load(&pageheap.page_span[page]);
+        if (s != NULL && s->layout.owner == h && s->base == pageheap.base + page * PAGE_B)
+            mend_span(h, s);
+    }
+}
