@@ -25,50 +25,52 @@ no_memory(void)
 }
 
 static void *
-take_zeroed(struct malloc_heap *h, unsigned row, size_t size, bool zeroed)
+take_from(struct malloc_heap *h, unsigned row)
 {
     struct malloc_row *r = &h->rows[row];
-    void *p = r->free != 0 || malloc_refill(h, row) ? malloc_take(r) : NULL;
-    if (zeroed && p != NULL && r->dirty)
-        memset(p, 0, size);
-    return p;
+    return r->count > 0 || malloc_fill(h, row) ? malloc_take(r) : NULL;
 }
 
 /* A slot of a row, whatever heap it takes. */
 static __attribute__((noinline)) void *
-take_slowly(unsigned row, size_t size, bool zeroed)
+take_slowly(unsigned row)
 {
     struct malloc_heap *h = malloc_attach();
-    bool borrowed = h == NULL;
-    if (borrowed)
-        h = malloc_borrow();
-    void *p = h == NULL ? NULL : take_zeroed(h, row, size, zeroed);
-    if (borrowed && h != NULL)
+    if (likely(h != NULL)) {
+        void *p = take_from(h, row);
+        return p != NULL ? p : no_memory();
+    }
+    h = malloc_borrow();
+    void *p = h == NULL ? NULL : take_from(h, row);
+    if (h != NULL)
         malloc_release(h);
     return p != NULL ? p : no_memory();
 }
 
 static __attribute__((noinline)) void *
-allocate_slowly(size_t size, bool zeroed)
+allocate_large(size_t size, size_t align, bool zeroed)
 {
-    if (size <= SMALL_MAX_B)
-        return take_slowly(malloc_row_of(size == 0 ? 1 : size), size, zeroed);
     if (size > PTRDIFF_MAX)
         return no_memory();
     malloc_start();
-    void *p = malloc_large(size, STEP_B, zeroed);
+    void *p = malloc_large(size, align, zeroed);
     return p != NULL ? p : no_memory();
+}
+
+static inline void *
+allocate(size_t size)
+{
+    if (unlikely(size > SMALL_MAX_B))
+        return allocate_large(size, STEP_B, false);
+    unsigned row = malloc_row_of(size);
+    void *p = malloc_take(&malloc_self->rows[row]);
+    return likely(p != NULL) ? p : take_slowly(row + (row == 0));
 }
 
 EXPORT void *
 malloc(size_t size)
 {
-    if (likely(size <= STEPS_MAX_B)) {
-        void *p = malloc_take(&malloc_self->rows[(size + STEP_B - 1) / STEP_B]);
-        if (likely(p != NULL))
-            return p;
-    }
-    return allocate_slowly(size, false);
+    return allocate(size);
 }
 
 EXPORT void *
@@ -77,13 +79,10 @@ calloc(size_t count, size_t size)
     size_t all;
     if (unlikely(__builtin_mul_overflow(count, size, &all)))
         return no_memory();
-    if (likely(all <= STEPS_MAX_B)) {
-        struct malloc_row *row = &malloc_self->rows[(all + STEP_B - 1) / STEP_B];
-        void *p = malloc_take(row);
-        if (likely(p != NULL))
-            return row->dirty ? memset(p, 0, all) : p;
-    }
-    return allocate_slowly(all, true);
+    if (unlikely(all > SMALL_MAX_B))
+        return allocate_large(all, STEP_B, true);
+    void *p = allocate(all);
+    return likely(p != NULL) ? memset(p, 0, all) : NULL;
 }
 
 /* ---- Freeing ---- */
@@ -97,19 +96,29 @@ span_of(const void *p)
     return s;
 }
 
+static __attribute__((noinline)) void
+free_slowly(struct span *s, uintptr_t p)
+{
+    struct malloc_heap *owner = s->layout.owner;
+    if (owner == NULL) {
+        malloc_free_large(s, p);
+    } else if (owner == malloc_self) {
+        malloc_spill(owner, s->class);
+        malloc_put(owner, s, p);
+    } else {
+        malloc_free_foreign(s, p);
+    }
+}
+
 EXPORT void
 free(void *p)
 {
     if (p == NULL)
         return;
     struct span *s = span_of(p);
-    struct malloc_heap *owner = s->layout.owner;
-    if (likely(owner == malloc_self))
-        malloc_free_own(owner, s, (uintptr_t)p);
-    else if (owner != NULL)
-        malloc_free_foreign(s, (uintptr_t)p);
-    else
-        malloc_free_large(s, (uintptr_t)p);
+    struct malloc_heap *self = malloc_self;
+    if (unlikely(s->layout.owner != self || !malloc_put(self, s, (uintptr_t)p)))
+        free_slowly(s, (uintptr_t)p);
 }
 
 /* ---- Size and resizing ---- */
@@ -131,7 +140,7 @@ EXPORT void *
 realloc(void *p, size_t size)
 {
     if (p == NULL)
-        return malloc(size);
+        return allocate(size);
     if (size == 0) {
         free(p);
         return NULL;
@@ -142,7 +151,7 @@ realloc(void *p, size_t size)
     bool large = s->layout.owner == NULL;
     if (large ? size > SMALL_MAX_B && malloc_resize_large(s, size) : fits(s, size))
         return p;
-    void *moved = malloc(size);
+    void *moved = allocate(size);
     if (moved == NULL)
         return size <= s->elem_b ? p : NULL;
     memcpy(moved, p, size_min(s->elem_b, size));
@@ -173,18 +182,14 @@ static void *
 allocate_aligned(size_t align, size_t size)
 {
     if (align <= STEP_B)
-        return malloc(size);
-    if (size > PTRDIFF_MAX || align > PTRDIFF_MAX - size)
-        return no_memory();
+        return allocate(size);
     if (align <= PAGE_B && size <= SMALL_MAX_B) {
-        unsigned row = malloc_row_of(size == 0 ? 1 : size);
+        unsigned row = malloc_row_of(size + (size == 0));
         while (malloc_slot_b(row) % align != 0)
             row++;
-        return take_slowly(row, size, false);
+        return take_slowly(row);
     }
-    malloc_start();
-    void *p = malloc_large(size + (size == 0), align, false);
-    return p != NULL ? p : no_memory();
+    return allocate_large(size + (size == 0), align, false);
 }
 
 EXPORT int
@@ -241,9 +246,7 @@ EXPORT void *
 pvalloc(size_t size)
 {
     size_t page_b = system_page_b();
-    if (size > PTRDIFF_MAX)
-        return no_memory();
-    return allocate_aligned(page_b, round_up(size, page_b));
+    return allocate_aligned(page_b, size > PTRDIFF_MAX ? size : round_up(size, page_b));
 }
 
 /* ---- Giving memory back ---- */

@@ -1,5 +1,6 @@
 #include "shims/malloc_heap.h"
 
+#include "heap/os.h"
 #include "heap/sizeclass.h"
 
 #define SPAN_SLOTS 32u /* that a span has room for, if that is within SPAN_MAX_B */
@@ -7,6 +8,9 @@
 #define SPAN_SLOTS_LEAST 4u
 #define EMPTY_PAGES_LEAST 64u /* of empty spans that a heap keeps for its own use */
 #define EMPTY_SHARE 16u       /* or this part of its pages */
+#define MAGAZINE_MAX_B ((size_t)8 << 10)
+
+#define LARGER_SHARE 8u /* slots up to this part larger are used before there is a new span */
 
 /* Of foreign_next, beside NULL, not in the list, and another span: the end of the list, and a span
    that is about to be entered; a span that has been given back. */
@@ -14,6 +18,7 @@
 #define GONE ((struct span *)2)
 
 struct malloc_heap malloc_no_heap = {.state = HEAP_USED};
+uintptr_t malloc_mark;
 static uint8_t row_pages[MALLOC_ROWS];
 
 /* The length between this and twice this many pages that wastes the smallest part of itself. */
@@ -30,6 +35,7 @@ best_length(size_t slot_b, size_t least)
 void
 malloc_rows_init(void)
 {
+    malloc_mark = (uintptr_t)os_random();
     for (unsigned row = 1; row < MALLOC_ROWS; row++) {
         size_t slot_b = malloc_slot_b(row), wanted = size_min(SPAN_SLOTS * slot_b, SPAN_MAX_B);
         if (wanted < SPAN_SLOTS_LEAST * slot_b)
@@ -38,10 +44,13 @@ malloc_rows_init(void)
     }
 }
 
-size_t
-malloc_row_pages(unsigned row)
+void
+malloc_heap_init(struct malloc_heap *h)
 {
-    return row_pages[row];
+    for (unsigned row = 1; row < MALLOC_ROWS; row++) {
+        size_t n = MAGAZINE_MAX_B / malloc_slot_b(row);
+        h->rows[row].capacity = (uint32_t)(n < 2 ? 2 : size_min(n, MAGAZINE_MAX));
+    }
 }
 
 /* ---- Bits ---- */
@@ -144,45 +153,7 @@ refile(struct malloc_heap *h, struct span *s)
         release_empty(h, kept > EMPTY_PAGES_LEAST ? kept : EMPTY_PAGES_LEAST);
 }
 
-/* ---- Taking slots ---- */
-
-/* Takes the free slots of a word out of the bits. False: it has none. */
-static bool
-take_word(struct malloc_row *row, struct span *s, uint32_t w)
-{
-    uint64_t taken = alloc_bits(s, w), free = ~taken;
-    uint32_t high = atomic_load_explicit(&s->free_index, memory_order_relaxed);
-    if (free == 0)
-        return false;
-    set_alloc_bits(s, w, ~UINT64_C(0));
-    s->alloc_count += count_bits(free);
-    s->cache_base = w * 64;
-    *row = (struct malloc_row){
-        .free = free,
-        .first = span_slot(s, w * 64),
-        .span = s,
-        .slot_b = (uint32_t)s->elem_b,
-        .dirty = s->needzero || w * 64 < high,
-    };
-    if (w * 64 >= high)
-        atomic_store_explicit(&s->free_index, w * 64 + 1, memory_order_relaxed);
-    return true;
-}
-
-/* The words after the current one, then those before it, then itself. */
-static bool
-take_from_span(struct malloc_row *row, struct span *s)
-{
-    uint32_t words = span_bit_words(s->nelems), w = s->cache_base / 64;
-    if (s->alloc_count == s->nelems)
-        return false;
-    for (uint32_t i = 0; i < words; i++) {
-        w = w + 1 == words ? 0 : w + 1;
-        if (take_word(row, s, w))
-            return true;
-    }
-    return false;
-}
+/* ---- Filling and emptying a magazine ---- */
 
 static struct span *
 make_span(struct malloc_heap *h, unsigned row)
@@ -201,50 +172,125 @@ make_span(struct malloc_heap *h, unsigned row)
         return NULL;
     }
     close_tail(s);
-    s->cache_base = (span_bit_words(s->nelems) - 1) * 64; /* the next word is the first */
+    s->filed = FILED_FULL;
     s->layout.owner = h;
     atomic_store(&s->foreign_next, NULL);
     h->pages += npages;
     return s;
 }
 
-/* A span with a free slot, in no list. NULL: no memory. */
 static struct span *
-next_span(struct malloc_heap *h, unsigned row)
+first_of(const struct span_list *list)
 {
-    struct span *s = span_list_pop(&h->partial[row]);
+    return atomic_load_explicit(&list->first, memory_order_relaxed);
+}
+
+/* A span with a free slot that a row of slightly larger slots has. */
+static struct span *
+find_larger(const struct malloc_heap *h, unsigned row)
+{
+    for (unsigned i = row + 1; i <= row + row / LARGER_SHARE && i <= STEPS_MAX_B / STEP_B; i++)
+        if (first_of(&h->partial[i]) != NULL)
+            return first_of(&h->partial[i]);
+    return NULL;
+}
+
+/* A span with a free slot. NULL: no memory. */
+static struct span *
+find_span(struct malloc_heap *h, unsigned row)
+{
+    struct span *s = first_of(&h->partial[row]);
     if (s != NULL)
         return s;
-    s = atomic_load_explicit(&h->empty[row].first, memory_order_relaxed);
+    s = first_of(&h->empty[row]);
     if (s == NULL)
-        return make_span(h, row);
-    unfile_empty(h, s);
-    return s;
+        s = find_larger(h, row);
+    return s != NULL ? s : make_span(h, row);
+}
+
+/* Where a span is, after slots have been taken. */
+static void
+refile_taken(struct malloc_heap *h, struct span *s)
+{
+    bool full = s->alloc_count == s->nelems;
+    if (s->filed == FILED_PARTIAL && !full)
+        return;
+    if (s->filed == FILED_EMPTY)
+        unfile_empty(h, s);
+    else if (s->filed == FILED_PARTIAL)
+        span_list_remove(s);
+    s->filed = full ? FILED_FULL : FILED_PARTIAL;
+    if (!full)
+        span_list_push(&h->partial[s->class], s);
+}
+
+/* Moves up to n free slots of a span to a magazine, the lowest on top. */
+static void
+take_slots(struct malloc_row *r, struct span *s, uint32_t n)
+{
+    uint32_t taken = 0, words = span_bit_words(s->nelems);
+    uintptr_t slots[MAGAZINE_MAX];
+    for (uint32_t w = 0; w < words && taken < n; w++) {
+        uint64_t bits = alloc_bits(s, w), before = bits;
+        for (; ~bits != 0 && taken < n; bits |= bits + 1)
+            slots[taken++] = span_slot(s, w * 64 + (uint32_t)__builtin_ctzll(~bits));
+        if (bits != before)
+            set_alloc_bits(s, w, bits);
+    }
+    s->alloc_count += taken;
+    for (uint32_t i = taken; i-- > 0;) {
+        *malloc_mark_of(slots[i]) = malloc_mark;
+        r->slots[r->count++] = slots[i];
+    }
 }
 
 bool
-malloc_refill(struct malloc_heap *h, unsigned row)
+malloc_fill(struct malloc_heap *h, unsigned row)
 {
     struct malloc_row *r = &h->rows[row];
-    struct span *s = r->span;
-    if (s != NULL && take_from_span(r, s))
-        return true;
-    if (s != NULL) {
-        s->filed = FILED_FULL;
-        r->span = NULL;
-    }
+    uint32_t wanted = (r->capacity + 1) / 2;
     if (atomic_load_explicit(&h->foreign, memory_order_relaxed) != NULL)
         malloc_drain(h);
-    s = next_span(h, row);
-    if (s == NULL)
-        return false;
-    s->filed = FILED_CURRENT;
-    bool found = take_from_span(r, s);
-    sh_invariant(found);
-    return found;
+    while (r->count < wanted) {
+        struct span *s = r->count == 0 ? find_span(h, row) : first_of(&h->partial[row]);
+        if (s == NULL)
+            return r->count > 0;
+        take_slots(r, s, wanted - r->count);
+        refile_taken(h, s);
+    }
+    return true;
 }
 
-/* ---- Freeing ---- */
+static void
+return_slot(struct malloc_heap *h, uintptr_t p)
+{
+    struct span *s = pageheap_span_of(p);
+    uint32_t index = span_index(s, p);
+    *malloc_mark_of(p) = 0;
+    set_alloc_bits(s, index / 64, alloc_bits(s, index / 64) & ~(UINT64_C(1) << index % 64));
+    s->alloc_count--;
+    if (s->filed != FILED_PARTIAL || s->alloc_count == 0)
+        refile(h, s);
+}
+
+/* The oldest ones go. */
+static void
+spill(struct malloc_heap *h, struct malloc_row *r, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        return_slot(h, r->slots[i]);
+    for (uint32_t i = n; i < r->count; i++)
+        r->slots[i - n] = r->slots[i];
+    r->count -= n;
+}
+
+void
+malloc_spill(struct malloc_heap *h, unsigned row)
+{
+    spill(h, &h->rows[row], (h->rows[row].count + 1) / 2);
+}
+
+/* ---- A wrong pointer ---- */
 
 void
 malloc_bad_free(const struct span *s, uintptr_t p)
@@ -255,32 +301,6 @@ malloc_bad_free(const struct span *s, uintptr_t p)
     if (start != p)
         sh_fatal("free: %p lies inside an object that begins at %p", (void *)p, (void *)start);
     sh_fatal("free: %p was freed before, or was never allocated", (void *)p);
-}
-
-/* A free slot of the current span may be at hand. */
-static bool
-is_at_hand(const struct malloc_heap *h, const struct span *s, uint32_t index)
-{
-    return s->filed == FILED_CURRENT && s->cache_base / 64 == index / 64 &&
-           slot_bit(h->rows[s->class].free, index);
-}
-
-void
-malloc_free_own(struct malloc_heap *h, struct span *s, uintptr_t p)
-{
-    uint32_t index = span_index(s, p);
-    if (unlikely(span_slot(s, index) != p || index >= s->nelems))
-        malloc_bad_free(s, p);
-    uint64_t taken = alloc_bits(s, index / 64);
-    if (unlikely(!slot_bit(taken, index)))
-        malloc_bad_free(s, p);
-    if (s->filed != FILED_PARTIAL && is_at_hand(h, s, index))
-        malloc_bad_free(s, p);
-    set_alloc_bits(s, index / 64, taken & ~(UINT64_C(1) << index % 64));
-    uint32_t left = --s->alloc_count;
-    if (likely(s->filed == FILED_PARTIAL && left > 0) || s->filed == FILED_CURRENT)
-        return;
-    refile(h, s);
 }
 
 /* ---- Freeing another's ---- */
@@ -309,12 +329,8 @@ tell_owner(struct span *s)
 void
 malloc_free_foreign(struct span *s, uintptr_t p)
 {
-    uint32_t index = span_index(s, p);
-    if (unlikely(span_slot(s, index) != p || index >= s->nelems))
-        malloc_bad_free(s, p);
+    uint32_t index = malloc_check(s, p);
     uint64_t bit = UINT64_C(1) << index % 64;
-    if (unlikely(!slot_bit(alloc_bits(s, index / 64), index)))
-        malloc_bad_free(s, p);
     if (unlikely(__atomic_fetch_or(&s->bits[index / 64].freed, bit, __ATOMIC_SEQ_CST) & bit))
         malloc_bad_free(s, p);
     tell_owner(s);
@@ -322,7 +338,7 @@ malloc_free_foreign(struct span *s, uintptr_t p)
 
 /* Returns how many slots have come free. */
 static uint32_t
-reclaim(struct malloc_heap *h, struct span *s)
+reclaim(struct span *s)
 {
     uint32_t n = 0;
     for (uint32_t w = 0; w < span_bit_words(s->nelems); w++) {
@@ -330,8 +346,6 @@ reclaim(struct malloc_heap *h, struct span *s)
             continue;
         uint64_t freed = __atomic_exchange_n(&s->bits[w].freed, 0, __ATOMIC_SEQ_CST);
         uint64_t taken = alloc_bits(s, w), wrong = freed & ~taken;
-        if (s->filed == FILED_CURRENT && s->cache_base / 64 == w)
-            wrong |= freed & h->rows[s->class].free;
         if (unlikely(wrong != 0))
             malloc_bad_free(s, span_slot(s, w * 64 + (uint32_t)__builtin_ctzll(wrong)));
         set_alloc_bits(s, w, taken & ~freed);
@@ -347,42 +361,26 @@ malloc_drain(struct malloc_heap *h)
     struct span *s = atomic_exchange(&h->foreign, NULL), *next;
     for (; s != NULL && s != LAST; s = next) {
         next = atomic_exchange(&s->foreign_next, NULL);
-        bool changed = reclaim(h, s) > 0 || s->alloc_count == 0;
-        if (changed && s->filed != FILED_CURRENT && s->filed != FILED_EMPTY)
+        bool changed = reclaim(s) > 0 || s->alloc_count == 0;
+        if (changed && s->filed != FILED_EMPTY)
             refile(h, s);
     }
 }
 
 /* ---- A heap without a thread ---- */
 
-/* The slots at hand go back to the bits, and the span to its list. */
-static void
-put_back(struct malloc_heap *h, struct malloc_row *row)
-{
-    struct span *s = row->span;
-    if (s == NULL)
-        return;
-    uint32_t w = s->cache_base / 64;
-    set_alloc_bits(s, w, alloc_bits(s, w) & ~row->free);
-    s->alloc_count -= count_bits(row->free);
-    s->filed = FILED_FULL;
-    *row = (struct malloc_row){0};
-    if (s->alloc_count < s->nelems)
-        refile(h, s);
-}
-
 void
 malloc_flush(struct malloc_heap *h)
 {
     malloc_drain(h);
     for (unsigned row = 0; row < MALLOC_ROWS; row++)
-        put_back(h, &h->rows[row]);
+        spill(h, &h->rows[row], h->rows[row].count);
     release_empty(h, 0);
 }
 
 /*
- * Its thread may have been anywhere when the process was forked. What it had at hand is lost, 64
- * slots a row at most. Spans that others make meanwhile are not this heap's.
+ * Its thread may have been anywhere when the process was forked. What its magazines held
+ * is lost. Spans that others make meanwhile are not this heap's.
  */
 static void
 mend_span(struct malloc_heap *h, struct span *s)
@@ -391,13 +389,11 @@ mend_span(struct malloc_heap *h, struct span *s)
     s->next = s->prev = NULL;
     s->list = NULL;
     s->filed = FILED_FULL;
-    s->cache_base = (words - 1) * 64;
-    atomic_store_explicit(&s->free_index, s->nelems, memory_order_relaxed);
     atomic_store(&s->foreign_next, NULL);
     s->alloc_count = 0;
     for (uint32_t w = 0; w < words; w++)
         s->alloc_count += count_bits(alloc_bits(s, w)) - (64 - slots_in_word(s, w));
-    reclaim(h, s);
+    reclaim(s);
     h->pages += s->npages;
     if (s->alloc_count < s->nelems)
         refile(h, s);
@@ -407,7 +403,7 @@ void
 malloc_mend(struct malloc_heap *h)
 {
     for (unsigned row = 0; row < MALLOC_ROWS; row++) {
-        h->rows[row] = (struct malloc_row){0};
+        h->rows[row].count = 0;
         h->partial[row] = h->empty[row] = (struct span_list){0};
     }
     h->pages = h->empty_pages = 0;

@@ -6,21 +6,25 @@
  * changes its heap. So the owner allocates and frees without a lock or an atomic operation, and
  * whoever frees another's object finds its heap in the span.
  *
- * Which slots of a span are free:
- *   - those whose bit `alloc` is 0, and those in its row's `free`, which were taken out of `alloc`
- *     64 at a time; only the owner changes these;
- *   - those whose bit `freed` is 1: freed by other threads. The owner moves them to `alloc` when it
- *     needs a slot. A span with such bits is in the heap's list `foreign`, once, by foreign_next.
- * `alloc_count` counts the bits of `alloc` that are 1. All bits lie outside the objects, so that a
- * write beyond an object's end cannot corrupt them, and a double free is always seen.
+ * Each heap has a *magazine* for each row of sizes: a few free slots, the newest on top. malloc and
+ * free of the owner's own objects take from there and put there. An empty magazine is filled to the
+ * half from the spans, a full one emptied to the half.
  *
- * Where a span is (`filed`): the current one of its row; with free slots, in a list of its row;
- * empty, in another one; full, in none. The list of those with free slots is a stack: the newest
- * free slot is warm in the caches, and the spans at the bottom become empty.
+ * Bits of a span's slots, all outside the objects:
+ *   alloc   0: the slot is free. One in a magazine counts as taken. Only the owner changes these.
+ *   freed   1: another thread has freed it. The owner clears both bits when it next fills a
+ *           magazine. A span with such bits is in the heap's list `foreign`, once.
+ * `alloc_count` is the number of taken slots. The second word of a slot in a magazine is
+ * malloc_mark, and of no other, so that a double free is seen there, too.
+ *
+ * Where a span is (`filed`): with free slots, in a list of its row; empty, in another one; full, in
+ * none. Both lists are stacks: the spans at the bottom become empty.
  *
  * Rows are sizes: multiples of 16 up to 1024, then eight to a doubling, up to 32 KiB. They are
  * finer than the collector's classes, as rounding is most of what a malloc wastes. All are
- * multiples of 16, so every object is aligned to 16.
+ * multiples of 16, so every object is aligned to 16. When a row has no free slot, one of a row that
+ * is at most an eighth larger will do, before there is a new span: else each row would keep the
+ * memory of the moment when it had the most objects.
  */
 #ifndef SPANHEAP_MALLOC_HEAP_H
 #define SPANHEAP_MALLOC_HEAP_H
@@ -31,15 +35,14 @@
 #define STEPS_MAX_B 1024 /* rows are multiples of STEP_B up to here */
 #define MALLOC_ROWS (STEPS_MAX_B / STEP_B + 1 + 5 * 8)
 
+#define MAGAZINE_MAX 31
+
 /* struct span's `filed`. */
-enum filed { FILED_FULL, FILED_PARTIAL, FILED_EMPTY, FILED_CURRENT };
+enum filed { FILED_FULL, FILED_PARTIAL, FILED_EMPTY };
 
 struct malloc_row {
-    uint64_t free;     /* bit i: the slot i after `first` is at hand */
-    uintptr_t first;   /* slot 0 of that word */
-    struct span *span; /* that it is of; NULL: none yet */
-    uint32_t slot_b;
-    uint32_t dirty; /* the slots may hold old contents */
+    uint32_t count, capacity;
+    uintptr_t slots[MAGAZINE_MAX];
 };
 
 enum heap_state {
@@ -62,6 +65,8 @@ struct malloc_heap {
    thread has ended. */
 extern _Thread_local struct malloc_heap *malloc_self __attribute__((tls_model("initial-exec")));
 extern struct malloc_heap malloc_no_heap;
+/* Random, so that no program has it in its objects. */
+extern uintptr_t malloc_mark;
 
 /** The row of a size up to SMALL_MAX_B. */
 static inline unsigned
@@ -83,25 +88,61 @@ malloc_slot_b(unsigned row)
     return (size_t)(9 + above % 8) << (7 + above / 8);
 }
 
-/** A slot at hand, or NULL. */
+/** The word that tells whether a slot is in a magazine. */
+static inline uintptr_t *
+malloc_mark_of(uintptr_t slot)
+{
+    return (uintptr_t *)slot + 1;
+}
+
+/** The newest slot of a magazine, or NULL. */
 static inline void *
 malloc_take(struct malloc_row *row)
 {
-    uint64_t free = row->free;
-    if (unlikely(free == 0))
+    if (unlikely(row->count == 0))
         return NULL;
-    row->free = free & (free - 1);
-    return (void *)(row->first + (uintptr_t)__builtin_ctzll(free) * row->slot_b);
+    uintptr_t p = row->slots[--row->count];
+    *malloc_mark_of(p) = 0;
+    return (void *)p;
 }
 
-/** Chooses the lengths of spans. Before anything else. */
+/** Ends the program: p cannot be freed. s: its span or NULL. */
+_Noreturn void malloc_bad_free(const struct span *s, uintptr_t p);
+
+/** Fatal if no object that is in use begins at p. Any thread that may free it. */
+static inline uint32_t
+malloc_check(const struct span *s, uintptr_t p)
+{
+    uint32_t index = span_index(s, p);
+    if (unlikely(span_slot(s, index) != p || index >= s->nelems))
+        malloc_bad_free(s, p);
+    uint64_t taken = __atomic_load_n(&s->bits[index / 64].alloc, __ATOMIC_RELAXED);
+    if (unlikely(!slot_bit(taken, index) || *malloc_mark_of(p) == malloc_mark))
+        malloc_bad_free(s, p);
+    return index;
+}
+
+/** Frees a slot of this heap, by who uses it. False: the magazine is full. */
+static inline bool
+malloc_put(struct malloc_heap *h, const struct span *s, uintptr_t p)
+{
+    struct malloc_row *row = &h->rows[s->class];
+    malloc_check(s, p);
+    if (unlikely(row->count == row->capacity))
+        return false;
+    *malloc_mark_of(p) = malloc_mark;
+    row->slots[row->count++] = p;
+    return true;
+}
+
+/** Chooses the lengths of spans, and the mark. Before anything else. */
 void malloc_rows_init(void);
-/** The pages of a row's spans. */
-size_t malloc_row_pages(unsigned row);
-/** Puts free slots at hand. False: no memory. By who uses the heap. */
-bool malloc_refill(struct malloc_heap *h, unsigned row);
-/** Frees a slot that begins at p, by who uses the heap. Fatal if it is not allocated. */
-void malloc_free_own(struct malloc_heap *h, struct span *s, uintptr_t p);
+/** The magazines of a new heap. */
+void malloc_heap_init(struct malloc_heap *h);
+/** Fills an empty magazine to the half. False: no memory. By who uses the heap. */
+bool malloc_fill(struct malloc_heap *h, unsigned row);
+/** Empties a magazine to the half. By who uses the heap. */
+void malloc_spill(struct malloc_heap *h, unsigned row);
 /** Frees it by anyone else: the heap that the span belongs to is told. */
 void malloc_free_foreign(struct span *s, uintptr_t p);
 /** Takes back what others have freed. */
@@ -110,8 +151,6 @@ void malloc_drain(struct malloc_heap *h);
 void malloc_flush(struct malloc_heap *h);
 /** Finds the lists and counters of a torn heap again, from its spans' bits. */
 void malloc_mend(struct malloc_heap *h);
-/** Ends the program: p cannot be freed. s: its span or NULL. */
-_Noreturn void malloc_bad_free(const struct span *s, uintptr_t p);
 
 /* ---- malloc_thread.c ---- */
 

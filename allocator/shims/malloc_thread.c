@@ -83,6 +83,7 @@ make_heap(void)
     struct malloc_heap *h = meta_alloc(sizeof *h);
     if (h == NULL)
         return NULL;
+    malloc_heap_init(h);
     atomic_store(&h->state, HEAP_USED);
     lock_take(&heaps_lock);
     h->next = atomic_load(&heaps);
