@@ -92,7 +92,19 @@ span_of(const void *p)
 {
     struct span *s = pageheap_span_of((uintptr_t)p);
     if (unlikely(s == NULL))
-        malloc_bad_free(NULL, (uintptr_t)p);
+        malloc_bad_pointer(NULL, (uintptr_t)p);
+    return s;
+}
+
+/* The same, of an object that is in use. */
+static struct span *
+span_of_object(const void *p)
+{
+    struct span *s = span_of(p);
+    if (s->layout.owner != NULL)
+        malloc_check(s, (uintptr_t)p);
+    else if (s->base != (uintptr_t)p)
+        malloc_bad_pointer(s, (uintptr_t)p);
     return s;
 }
 
@@ -103,8 +115,7 @@ free_slowly(struct span *s, uintptr_t p)
     if (owner == NULL) {
         malloc_free_large(s, p);
     } else if (owner == malloc_self) {
-        malloc_spill(owner, s->class);
-        malloc_put(owner, s, p);
+        malloc_put_slowly(owner, s, p);
     } else {
         malloc_free_foreign(s, p);
     }
@@ -126,7 +137,7 @@ free(void *p)
 EXPORT size_t
 malloc_usable_size(void *p)
 {
-    return p == NULL ? 0 : span_of(p)->elem_b;
+    return p == NULL ? 0 : span_of_object(p)->elem_b;
 }
 
 /* Whether it is as well where it is: no more than half of its slot is left over. */
@@ -147,7 +158,7 @@ realloc(void *p, size_t size)
     }
     if (size > PTRDIFF_MAX)
         return no_memory();
-    struct span *s = span_of(p);
+    struct span *s = span_of_object(p);
     bool large = s->layout.owner == NULL;
     if (large ? size > SMALL_MAX_B && malloc_resize_large(s, size) : fits(s, size))
         return p;

@@ -49,7 +49,8 @@ malloc_heap_init(struct malloc_heap *h)
 {
     for (unsigned row = 1; row < MALLOC_ROWS; row++) {
         size_t n = MAGAZINE_MAX_B / malloc_slot_b(row);
-        h->rows[row].capacity = (uint32_t)(n < 2 ? 2 : size_min(n, MAGAZINE_MAX));
+        h->rows[row].capacity = (uint16_t)(n < 2 ? 2 : size_min(n, MAGAZINE_MAX));
+        h->rows[row].fill = 1;
     }
 }
 
@@ -248,7 +249,8 @@ bool
 malloc_fill(struct malloc_heap *h, unsigned row)
 {
     struct malloc_row *r = &h->rows[row];
-    uint32_t wanted = (r->capacity + 1) / 2;
+    uint32_t wanted = r->fill;
+    r->fill = (uint16_t)size_min(2 * wanted, (r->capacity + 1) / 2);
     if (atomic_load_explicit(&h->foreign, memory_order_relaxed) != NULL)
         malloc_drain(h);
     while (r->count < wanted) {
@@ -284,23 +286,36 @@ spill(struct malloc_heap *h, struct malloc_row *r, uint32_t n)
     r->count -= n;
 }
 
+/* A row's only span with free slots is not told from its magazine: what is freed and taken in turns
+   stays there. */
 void
-malloc_spill(struct malloc_heap *h, unsigned row)
+malloc_put_slowly(struct malloc_heap *h, struct span *s, uintptr_t p)
 {
-    spill(h, &h->rows[row], (h->rows[row].count + 1) / 2);
+    struct malloc_row *r = &h->rows[s->class];
+    if (malloc_is_sparse(s) && s != first_of(&h->partial[s->class])) {
+        return_slot(h, p);
+        return;
+    }
+    if (r->count == r->capacity) {
+        if (atomic_load_explicit(&h->foreign, memory_order_relaxed) != NULL)
+            malloc_drain(h);
+        spill(h, r, (r->count + 1) / 2);
+    }
+    *malloc_mark_of(p) = malloc_mark;
+    r->slots[r->count++] = p;
 }
 
 /* ---- A wrong pointer ---- */
 
 void
-malloc_bad_free(const struct span *s, uintptr_t p)
+malloc_bad_pointer(const struct span *s, uintptr_t p)
 {
     if (s == NULL)
-        sh_fatal("free: %p was not allocated by malloc, or was freed before", (void *)p);
+        sh_fatal("malloc: %p was not allocated, or was freed before", (void *)p);
     uintptr_t start = span_slot(s, span_index(s, p));
     if (start != p)
-        sh_fatal("free: %p lies inside an object that begins at %p", (void *)p, (void *)start);
-    sh_fatal("free: %p was freed before, or was never allocated", (void *)p);
+        sh_fatal("malloc: %p lies inside an object that begins at %p", (void *)p, (void *)start);
+    sh_fatal("malloc: %p was freed before, or was never allocated", (void *)p);
 }
 
 /* ---- Freeing another's ---- */
@@ -332,7 +347,7 @@ malloc_free_foreign(struct span *s, uintptr_t p)
     uint32_t index = malloc_check(s, p);
     uint64_t bit = UINT64_C(1) << index % 64;
     if (unlikely(__atomic_fetch_or(&s->bits[index / 64].freed, bit, __ATOMIC_SEQ_CST) & bit))
-        malloc_bad_free(s, p);
+        malloc_bad_pointer(s, p);
     tell_owner(s);
 }
 
@@ -347,7 +362,7 @@ reclaim(struct span *s)
         uint64_t freed = __atomic_exchange_n(&s->bits[w].freed, 0, __ATOMIC_SEQ_CST);
         uint64_t taken = alloc_bits(s, w), wrong = freed & ~taken;
         if (unlikely(wrong != 0))
-            malloc_bad_free(s, span_slot(s, w * 64 + (uint32_t)__builtin_ctzll(wrong)));
+            malloc_bad_pointer(s, span_slot(s, w * 64 + (uint32_t)__builtin_ctzll(wrong)));
         set_alloc_bits(s, w, taken & ~freed);
         n += count_bits(freed);
     }

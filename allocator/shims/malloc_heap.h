@@ -41,7 +41,8 @@
 enum filed { FILED_FULL, FILED_PARTIAL, FILED_EMPTY };
 
 struct malloc_row {
-    uint32_t count, capacity;
+    uint32_t count;
+    uint16_t capacity, fill; /* slots; to be fetched the next time, up to half of it */
     uintptr_t slots[MAGAZINE_MAX];
 };
 
@@ -106,8 +107,8 @@ malloc_take(struct malloc_row *row)
     return (void *)p;
 }
 
-/** Ends the program: p cannot be freed. s: its span or NULL. */
-_Noreturn void malloc_bad_free(const struct span *s, uintptr_t p);
+/** Ends the program: no object that is in use begins at p. s: its span or NULL. */
+_Noreturn void malloc_bad_pointer(const struct span *s, uintptr_t p);
 
 /** Fatal if no object that is in use begins at p. Any thread that may free it. */
 static inline uint32_t
@@ -115,20 +116,28 @@ malloc_check(const struct span *s, uintptr_t p)
 {
     uint32_t index = span_index(s, p);
     if (unlikely(span_slot(s, index) != p || index >= s->nelems))
-        malloc_bad_free(s, p);
+        malloc_bad_pointer(s, p);
     uint64_t taken = __atomic_load_n(&s->bits[index / 64].alloc, __ATOMIC_RELAXED);
     if (unlikely(!slot_bit(taken, index) || *malloc_mark_of(p) == malloc_mark))
-        malloc_bad_free(s, p);
+        malloc_bad_pointer(s, p);
     return index;
 }
 
-/** Frees a slot of this heap, by who uses it. False: the magazine is full. */
+/* Its slots had better stay free, so that it becomes empty. */
+static inline bool
+malloc_is_sparse(const struct span *s)
+{
+    return s->alloc_count < s->nelems / 4 * 3;
+}
+
+/** Frees a slot of this heap, by who uses it. False: the magazine is full, or the slot had better
+ * go back to its span, and nothing has happened. */
 static inline bool
 malloc_put(struct malloc_heap *h, const struct span *s, uintptr_t p)
 {
     struct malloc_row *row = &h->rows[s->class];
     malloc_check(s, p);
-    if (unlikely(row->count == row->capacity))
+    if (unlikely(row->count == row->capacity || malloc_is_sparse(s)))
         return false;
     *malloc_mark_of(p) = malloc_mark;
     row->slots[row->count++] = p;
@@ -141,8 +150,8 @@ void malloc_rows_init(void);
 void malloc_heap_init(struct malloc_heap *h);
 /** Fills an empty magazine to the half. False: no memory. By who uses the heap. */
 bool malloc_fill(struct malloc_heap *h, unsigned row);
-/** Empties a magazine to the half. By who uses the heap. */
-void malloc_spill(struct malloc_heap *h, unsigned row);
+/** The same as malloc_put(), whatever it takes. */
+void malloc_put_slowly(struct malloc_heap *h, struct span *s, uintptr_t p);
 /** Frees it by anyone else: the heap that the span belongs to is told. */
 void malloc_free_foreign(struct span *s, uintptr_t p);
 /** Takes back what others have freed. */

@@ -103,7 +103,7 @@ void
 malloc_free_large(struct span *s, uintptr_t p)
 {
     if (s->base != p)
-        malloc_bad_free(s, p);
+        malloc_bad_pointer(s, p);
     size_t size = s->elem_b;
     pageheap_free_span(s);
     if (size <= KEPT_OBJECT_MAX_B && size > atomic_load(&kept_object_b))

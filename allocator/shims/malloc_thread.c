@@ -29,7 +29,10 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 static struct lock heaps_lock = {.rank = RANK_CENTRAL};
 
+static _Atomic uint32_t registered;
+
 static void thread_ends(void *heap);
+static void register_fork(void);
 
 /* Twice the memory there is, as some of it may be swapped. */
 static size_t
@@ -132,6 +135,7 @@ malloc_attach(void)
         return NULL;
     malloc_self = h;
     pthread_setspecific(key, h); /* may call calloc, which is served now */
+    register_fork();
     return h;
 }
 
@@ -187,11 +191,12 @@ after_fork_in_child(void)
             atomic_store(&h->state, HEAP_TORN);
 }
 
-/* Not at the first call: that comes from the loader, before the C library is ready for this. */
-__attribute__((constructor)) static void
-start_with_program(void)
+/* As early as can be: handlers that are there before ours are called while ours hold the locks. */
+static void
+register_fork(void)
 {
-    malloc_start();
+    if (atomic_exchange(&registered, 1))
+        return;
     if (pthread_atfork(before_fork, after_fork, after_fork_in_child) != 0)
         sh_fatal("malloc: no memory for the fork handlers");
 }
