@@ -25,23 +25,25 @@ no_memory(void)
 }
 
 static void *
-take_from(struct malloc_heap *h, unsigned row)
+take_from(struct malloc_heap *h, unsigned row, bool exact)
 {
     struct malloc_row *r = &h->rows[row];
+    if (exact)
+        return (void *)malloc_take_exact(h, row);
     return r->count > 0 || malloc_fill(h, row) ? malloc_take(r) : NULL;
 }
 
 /* A slot of a row, whatever heap it takes. */
 static __attribute__((noinline)) void *
-take_slowly(unsigned row)
+take_slowly(unsigned row, bool exact)
 {
     struct malloc_heap *h = malloc_attach();
     if (likely(h != NULL)) {
-        void *p = take_from(h, row);
+        void *p = take_from(h, row, exact);
         return p != NULL ? p : no_memory();
     }
     h = malloc_borrow();
-    void *p = h == NULL ? NULL : take_from(h, row);
+    void *p = h == NULL ? NULL : take_from(h, row, exact);
     if (h != NULL)
         malloc_release(h);
     return p != NULL ? p : no_memory();
@@ -64,7 +66,7 @@ allocate(size_t size)
         return allocate_large(size, STEP_B, false);
     unsigned row = malloc_row_of(size);
     void *p = malloc_take(&malloc_self->rows[row]);
-    return likely(p != NULL) ? p : take_slowly(row + (row == 0));
+    return likely(p != NULL) ? p : take_slowly(row + (row == 0), false);
 }
 
 EXPORT void *
@@ -198,7 +200,7 @@ allocate_aligned(size_t align, size_t size)
         unsigned row = malloc_row_of(size + (size == 0));
         while (malloc_slot_b(row) % align != 0)
             row++;
-        return take_slowly(row);
+        return take_slowly(row, true);
     }
     return allocate_large(size + (size == 0), align, false);
 }

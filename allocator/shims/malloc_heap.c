@@ -196,14 +196,27 @@ find_larger(const struct malloc_heap *h, unsigned row)
     return NULL;
 }
 
+/* What others have freed, if there is any. */
+static void
+take_back(struct malloc_heap *h)
+{
+    if (atomic_load_explicit(&h->foreign, memory_order_relaxed) != NULL)
+        malloc_drain(h);
+}
+
+/* A span of the row that has a free slot already, or NULL. */
+static struct span *
+find_own(const struct malloc_heap *h, unsigned row)
+{
+    struct span *s = first_of(&h->partial[row]);
+    return s != NULL ? s : first_of(&h->empty[row]);
+}
+
 /* A span with a free slot. NULL: no memory. */
 static struct span *
 find_span(struct malloc_heap *h, unsigned row)
 {
-    struct span *s = first_of(&h->partial[row]);
-    if (s != NULL)
-        return s;
-    s = first_of(&h->empty[row]);
+    struct span *s = find_own(h, row);
     if (s == NULL)
         s = find_larger(h, row);
     return s != NULL ? s : make_span(h, row);
@@ -251,8 +264,7 @@ malloc_fill(struct malloc_heap *h, unsigned row)
     struct malloc_row *r = &h->rows[row];
     uint32_t wanted = r->fill;
     r->fill = (uint16_t)size_min(2 * wanted, (r->capacity + 1) / 2);
-    if (atomic_load_explicit(&h->foreign, memory_order_relaxed) != NULL)
-        malloc_drain(h);
+    take_back(h);
     while (r->count < wanted) {
         struct span *s = r->count == 0 ? find_span(h, row) : first_of(&h->partial[row]);
         if (s == NULL)
@@ -261,6 +273,21 @@ malloc_fill(struct malloc_heap *h, unsigned row)
         refile_taken(h, s);
     }
     return true;
+}
+
+uintptr_t
+malloc_take_exact(struct malloc_heap *h, unsigned row)
+{
+    struct malloc_row one = {.capacity = 1};
+    take_back(h);
+    struct span *s = find_own(h, row);
+    if (s == NULL)
+        s = make_span(h, row);
+    if (s == NULL)
+        return 0;
+    take_slots(&one, s, 1);
+    refile_taken(h, s);
+    return (uintptr_t)malloc_take(&one);
 }
 
 static void
@@ -297,8 +324,7 @@ malloc_put_slowly(struct malloc_heap *h, struct span *s, uintptr_t p)
         return;
     }
     if (r->count == r->capacity) {
-        if (atomic_load_explicit(&h->foreign, memory_order_relaxed) != NULL)
-            malloc_drain(h);
+        take_back(h);
         spill(h, r, (r->count + 1) / 2);
     }
     *malloc_mark_of(p) = malloc_mark;

@@ -117,7 +117,9 @@ malloc_check(const struct span *s, uintptr_t p)
     uint32_t index = span_index(s, p);
     if (unlikely(span_slot(s, index) != p || index >= s->nelems))
         malloc_bad_pointer(s, p);
-    uint64_t taken = __atomic_load_n(&s->bits[index / 64].alloc, __ATOMIC_RELAXED);
+    const struct slot_bits *bits = &s->bits[index / 64];
+    uint64_t taken = __atomic_load_n(&bits->alloc, __ATOMIC_RELAXED) &
+                     ~__atomic_load_n(&bits->freed, __ATOMIC_RELAXED);
     if (unlikely(!slot_bit(taken, index) || *malloc_mark_of(p) == malloc_mark))
         malloc_bad_pointer(s, p);
     return index;
@@ -150,6 +152,8 @@ void malloc_rows_init(void);
 void malloc_heap_init(struct malloc_heap *h);
 /** Fills an empty magazine to the half. False: no memory. By who uses the heap. */
 bool malloc_fill(struct malloc_heap *h, unsigned row);
+/** A free slot of this row itself, so that it is aligned as all in the row are. 0: no memory. */
+uintptr_t malloc_take_exact(struct malloc_heap *h, unsigned row);
 /** The same as malloc_put(), whatever it takes. */
 void malloc_put_slowly(struct malloc_heap *h, struct span *s, uintptr_t p);
 /** Frees it by anyone else: the heap that the span belongs to is told. */

@@ -16,6 +16,7 @@
 #include "shims/malloc_heap.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/sysinfo.h>
 
 #define RESERVE_B ((size_t)256 << 30)
@@ -34,20 +35,26 @@ static _Atomic uint32_t registered;
 static void thread_ends(void *heap);
 static void register_fork(void);
 
-/* Twice the memory there is, as some of it may be swapped. */
+/* Twice the memory there is, as some of it may be swapped. Of limited addresses the most part: the
+   rest is for the program, its libraries and its stacks. */
 static size_t
 reserve_b(void)
 {
     struct sysinfo info;
+    struct rlimit limit;
     size_t twice_b = sysinfo(&info) == 0 ? 2 * info.totalram * info.mem_unit : 0;
-    return twice_b > RESERVE_B ? twice_b : RESERVE_B;
+    size_t wanted = twice_b > RESERVE_B ? twice_b : RESERVE_B;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur / 4 * 3 < wanted)
+        return limit.rlim_cur / 4 * 3;
+    return wanted;
 }
 
 static void
 start(void)
 {
     malloc_rows_init();
-    if (!pageheap_init(reserve_b(), HUGE_PAGES_BY_SYSTEM))
+    size_t size = reserve_b();
+    if (!pageheap_init(size > ARENA_B ? size : ARENA_B, HUGE_PAGES_BY_SYSTEM))
         sh_fatal("malloc: no address space: cannot reserve even 64 MiB (see ulimit -v)");
     if (pthread_key_create(&key, thread_ends) != 0)
         sh_fatal("malloc: the program has used up the keys of pthread_key_create");
