@@ -19,3 +19,8 @@ $(BUILD)/malloc/%.o: %.c
 	@$(CC) $(MALLOC_CFLAGS) -c -o $@ $<
 
 -include $(MALLOC_OBJECTS:.o=.d)
+
+# Programs of the distribution on it and on glibc, their outputs compared.
+.PHONY: malloc-programs
+malloc-programs: malloc
+	@python3 shims/malloc_programs.py $(MALLOC_SO)

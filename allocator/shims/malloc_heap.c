@@ -10,7 +10,10 @@
 #define EMPTY_SHARE 16u       /* or this part of its pages */
 #define MAGAZINE_MAX_B ((size_t)8 << 10)
 
-#define LARGER_SHARE 8u /* slots up to this part larger are used before there is a new span */
+/* Slots up to this part larger are used before there is a new span, of rows with so many spans that
+   have some: rows that must not need a new one themselves for it. */
+#define LARGER_SHARE 4u
+#define LARGER_SPANS 2u
 
 /* Of foreign_next, beside NULL, not in the list, and another span: the end of the list, and a span
    that is about to be entered; a span that has been given back. */
@@ -191,7 +194,7 @@ static struct span *
 find_larger(const struct malloc_heap *h, unsigned row)
 {
     for (unsigned i = row + 1; i <= row + row / LARGER_SHARE && i <= STEPS_MAX_B / STEP_B; i++)
-        if (first_of(&h->partial[i]) != NULL)
+        if (h->partial[i].count >= LARGER_SPANS)
             return first_of(&h->partial[i]);
     return NULL;
 }

@@ -23,7 +23,7 @@
  * Rows are sizes: multiples of 16 up to 1024, then eight to a doubling, up to 32 KiB. They are
  * finer than the collector's classes, as rounding is most of what a malloc wastes. All are
  * multiples of 16, so every object is aligned to 16. When a row has no free slot, one of a row that
- * is at most an eighth larger will do, before there is a new span: else each row would keep the
+ * is at most a quarter larger will do, before there is a new span: else each row would keep the
  * memory of the moment when it had the most objects.
  */
 #ifndef SPANHEAP_MALLOC_HEAP_H

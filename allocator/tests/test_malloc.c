@@ -36,7 +36,7 @@ test_every_size_is_aligned_and_large_enough(void **state)
         assert_true(is_aligned(p, 16));
         size_t usable = malloc_usable_size(p);
         assert_true(usable >= size);
-        assert_true(size > 32768 || usable <= size + size / 8 + 24);
+        assert_true(size > 32768 || usable <= size + size / 4 + 24);
         memset(p, 0xaa, usable);
         memset(q, 0x55, malloc_usable_size(q));
         assert_int_equal(*(unsigned char *)p, 0xaa);
