@@ -38,7 +38,7 @@ best_length(size_t slot_b, size_t least)
 void
 malloc_rows_init(void)
 {
-    malloc_mark = (uintptr_t)os_random();
+    malloc_mark = (uintptr_t)os_random() | 1; /* a zeroed object has another */
     for (unsigned row = 1; row < MALLOC_ROWS; row++) {
         size_t slot_b = malloc_slot_b(row), wanted = size_min(SPAN_SLOTS * slot_b, SPAN_MAX_B);
         if (wanted < SPAN_SLOTS_LEAST * slot_b)

@@ -26,10 +26,17 @@ static struct cache nobody;
 
 /* ---- What is kept ---- */
 
+/* Without the page heap's lock: a guess will do. */
+static size_t
+about(const size_t *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
 static size_t
 kept_b(void)
 {
-    size_t kept = pageheap.inuse_pages * PAGE_B / KEPT_SHARE;
+    size_t kept = about(&pageheap.inuse_pages) * PAGE_B / KEPT_SHARE;
     size_t object_b = atomic_load_explicit(&kept_object_b, memory_order_relaxed);
     if (kept < KEPT_LEAST_B)
         kept = KEPT_LEAST_B;
@@ -39,7 +46,7 @@ kept_b(void)
 static size_t
 free_b(void)
 {
-    size_t all = pageheap.pages.free_pages, bare = pageheap.pages.scavenged_pages;
+    size_t all = about(&pageheap.pages.free_pages), bare = about(&pageheap.pages.scavenged_pages);
     return all > bare ? (all - bare) * PAGE_B : 0;
 }
 
