@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ class Allocator:
     name: str
     package: str | None  # of Debian; None: nothing to install
     library: str | None  # a file name or its glob below /usr/lib
+    own: bool = False  # this project's, built when it is asked for
 
 
 ALLOCATORS = (
@@ -35,6 +36,7 @@ ALLOCATORS = (
     Allocator("jemalloc", "libjemalloc2", "libjemalloc.so.2"),
     Allocator("mimalloc", "libmimalloc2.0", "libmimalloc.so.2"),
     Allocator("tcmalloc", "libtcmalloc-minimal4", "libtcmalloc_minimal.so.4"),
+    Allocator("spanheap", None, None, own=True),
 )
 
 
@@ -77,8 +79,9 @@ def command(text: str, name: str = "A") -> Arm:
     return Arm(name, text.strip(), command=(_program(words[0]), *words[1:]))
 
 
-def allocators(names: Sequence[str], base: Arm | None) -> list[Arm]:
-    """One program under several allocators; base says what it is built with, or its command."""
+def allocators(names: Sequence[str], base: Arm | None, build: Callable[[], Path]) -> list[Arm]:
+    """One program under several allocators; base says what it is built with, or its command. build
+    makes this project's own library."""
     known = {a.name: a for a in ALLOCATORS}
     for name in names:
         if name not in known:
@@ -86,7 +89,7 @@ def allocators(names: Sequence[str], base: Arm | None) -> list[Arm]:
     _at_least_two(names, 'ALLOC="glibc jemalloc"')
     result = []
     for letter, name in zip(NAMES, names):
-        library = _library(known[name])
+        library = build() if known[name].own else _library(known[name])
         result.append(Arm(letter, name, None if base is None else base.cell,
                           () if base is None else base.command,
                           () if library is None else (("LD_PRELOAD", str(library)),)))

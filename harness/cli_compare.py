@@ -58,7 +58,7 @@ def add(verb: AddVerb, words: Callable[[str], tuple[str, ...]], rounds: Callable
     added.add_argument("--base", metavar="REVISION",
                        help="this checkout's sources at a revision of git, against those of now")
     added.add_argument("--alloc", type=words, default=(), metavar='"A B"',
-                       help="allocators to preload: glibc jemalloc mimalloc tcmalloc")
+                       help="allocators to preload: glibc jemalloc mimalloc tcmalloc spanheap")
     added.add_argument("--source", type=_quoted, default=(), metavar='"a.c b.c"',
                        help="the C files of your own program")
     added.add_argument("--args", type=_quoted, default=(), metavar="TEXT",

@@ -24,6 +24,7 @@ from harness import (
     compare_rows,
     compare_table,
     conditions,
+    library,
     matrix,
     measure,
     own_program,
@@ -152,7 +153,8 @@ def _arms(project: Project, options: Options) -> list[Arm]:
     if options.allocators:
         under = (arms.command(options.commands[0]) if options.commands else
                  arms.compiler(project, "A", (options.compilers or ("gcc -O2",))[0]))
-        return arms.allocators(options.allocators, under)
+        return arms.allocators(options.allocators, under, lambda: library.build_malloc(
+            project, library.default_cell()))
     if options.commands:
         return arms.commands(options.commands)
     return arms.compilers(project, options.compilers)

@@ -6,6 +6,7 @@ the run said about them. Near its head a test program may state, in comments of 
     /* run: native asan valgrind */    the modes (default: native asan)
     /* libs: -ldl */                   more libraries
     /* needs-shared */                 link libspanheap.so instead of the objects
+    /* needs-malloc */                 link libspanheap-malloc.so instead: malloc is its
 
 Modes: native is gcc -O1 -g with the invariants on (-DSH_DEBUG); asan adds ASan and UBSan, to the
 allocator too; tsan adds ThreadSanitizer instead and leaves the invariants off, whose reads are not
@@ -77,7 +78,8 @@ class Program:
     tests: tuple[str, ...]
     modes: tuple[str, ...]
     libs: tuple[str, ...]
-    shared: bool
+    shared: bool  # linked with a library instead of the objects
+    malloc: bool = False  # that library is the drop-in for malloc
 
 
 def describe(path: Path) -> Program:
@@ -91,8 +93,9 @@ def describe(path: Path) -> Program:
         if mode not in MODES:
             raise ValueError(f"{path.name}: no mode '{mode}' (there are: {', '.join(MODES)})")
     tests = tuple(dict.fromkeys(_TEST.findall(text)))
+    needs = set(re.findall(r"/\*\s*needs-(shared|malloc)\s*\*/", head))
     return Program(path, tests, chosen, tuple(libs[1].split()) if libs else (),
-                   re.search(r"/\*\s*needs-shared\s*\*/", head) is not None)
+                   bool(needs), "malloc" in needs)
 
 
 def parse(output: str) -> Ran:
@@ -181,9 +184,13 @@ class Runner:
                    for source in (program.path, *sources)]
         objects = [str(future.result()) for future in futures]
         libraries: list[str] = []
-        if program.shared:
-            built = library.build(self.project, cell)
-            libraries = [f"-L{built.folder}", "-lspanheap", f"-Wl,-rpath,{built.folder}"]
+        if program.malloc:
+            built = library.build_malloc(self.project, cell)
+            objects.append(str(built))
+            libraries = [f"-Wl,-rpath,{built.parent}"]
+        elif program.shared:
+            folder_ = library.build(self.project, cell).folder
+            libraries = [f"-L{folder_}", "-lspanheap", f"-Wl,-rpath,{folder_}"]
         key = digest([*objects, *libraries, *program.libs])
         path = self.project.build / "tests" / f"{program.path.stem}-{mode}-{key}"
         if path.exists():

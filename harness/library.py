@@ -52,6 +52,14 @@ def build(project: Project, cell: Cell) -> Library:
     return Library(folder, version_of(project))
 
 
+def build_malloc(project: Project, cell: Cell) -> Path:
+    """The drop-in for malloc with a cell's compiler and flags."""
+    folder = project.build / "library" / cell.name
+    flags = " ".join(["-g", cell.level, *cell.extra])
+    make(project, "malloc", f"BUILD={folder}", f"CC={cell.command}", f"CFLAGS={flags}")
+    return folder / "libspanheap-malloc.so"
+
+
 def make(project: Project, *arguments: str) -> str:
     """Runs allocator/Makefile and returns what it prints; BuildFault with its words if it fails."""
     command = ["make", "-s", "-C", str(project.allocator), *arguments]

@@ -9,7 +9,7 @@ GO ?= go
 BENCH_WORKS := binary-trees gcbench churn alloc lifetimes marking live-heap
 BENCH_OWN_WORKS := types # for spanheap and Go alone
 BENCH_MALLOC_WORKS := $(filter-out marking live-heap,$(BENCH_WORKS))
-BENCH_MALLOCS := glibc jemalloc tcmalloc mimalloc
+BENCH_MALLOCS := glibc jemalloc tcmalloc mimalloc spanheap-malloc
 BENCH_PEERS := spanheap boehm boehm-parallel $(BENCH_MALLOCS) go
 
 BENCH := $(BUILD)/bench
@@ -25,6 +25,7 @@ BENCH_LIBS_glibc :=
 BENCH_LIBS_jemalloc := -Wl,--no-as-needed -ljemalloc
 BENCH_LIBS_tcmalloc := -Wl,--no-as-needed -ltcmalloc_minimal
 BENCH_LIBS_mimalloc := -Wl,--no-as-needed -lmimalloc
+BENCH_LIBS_spanheap-malloc := -Wl,--no-as-needed $(MALLOC_SO) -Wl,-rpath,$(abspath $(BUILD))
 
 .PHONY: bench-programs $(addprefix bench-,$(BENCH_PEERS))
 bench-programs:

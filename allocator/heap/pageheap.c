@@ -162,12 +162,12 @@ put_record(struct span *s)
 }
 
 struct span *
-pageheap_make_span(uintptr_t base, size_t npages, unsigned class, enum span_kind kind,
-                   bool needzero)
+pageheap_make_slots(uintptr_t base, size_t npages, unsigned class, size_t slot_b,
+                    enum span_kind kind, bool needzero)
 {
     lock_take(&pageheap.lock);
     struct span *s = take_record();
-    if (s != NULL && !span_setup(s, base, npages, class, kind, needzero)) {
+    if (s != NULL && !span_setup_slots(s, base, npages, class, slot_b, kind, needzero)) {
         put_record(s);
         s = NULL;
     }
@@ -182,6 +182,59 @@ pageheap_make_span(uintptr_t base, size_t npages, unsigned class, enum span_kind
     if (s != NULL)
         set_page_table(base, npages, s);
     return s;
+}
+
+struct span *
+pageheap_make_span(uintptr_t base, size_t npages, unsigned class, enum span_kind kind,
+                   bool needzero)
+{
+    return pageheap_make_slots(base, npages, class, class_size_b[class], kind, needzero);
+}
+
+/* The pages after a large span, if they are free, or can be had. The lock is held. */
+static bool
+take_after(const struct span *s, size_t more, size_t *fresh)
+{
+    struct pages *pages = &pageheap.pages;
+    size_t first = (s->base - pageheap.base) / PAGE_B + s->npages;
+    size_t have = pages_free_from(pages, first, more);
+    bool at_top = (first + have) * PAGE_B == atomic_load(&pageheap.used_b);
+    if (have < more && (!at_top || !grow_heap(more)))
+        return false;
+    *fresh = pages_take(pages, first, more);
+    return true;
+}
+
+bool
+pageheap_grow_span(struct span *s, size_t npages, bool *needzero)
+{
+    size_t more = npages - s->npages, fresh = 0;
+    lock_take(&pageheap.lock);
+    bool found = take_after(s, more, &fresh);
+    if (found)
+        pageheap.inuse_pages += more;
+    lock_drop(&pageheap.lock);
+    if (!found)
+        return false;
+    *needzero = fresh < more;
+    set_page_table(s->base + s->npages * PAGE_B, more, s);
+    s->npages = npages;
+    s->elem_b = npages * PAGE_B;
+    return true;
+}
+
+void
+pageheap_shrink_span(struct span *s, size_t npages)
+{
+    uintptr_t end = s->base + npages * PAGE_B;
+    size_t fewer = s->npages - npages;
+    set_page_table(end, fewer, NULL);
+    s->npages = npages;
+    s->elem_b = npages * PAGE_B;
+    lock_take(&pageheap.lock);
+    pages_free(&pageheap.pages, (end - pageheap.base) / PAGE_B, fewer);
+    pageheap.inuse_pages -= fewer;
+    lock_drop(&pageheap.lock);
 }
 
 void

@@ -58,6 +58,14 @@ void pageheap_return_pages(uintptr_t base, size_t npages);
 /** Makes a span of taken pages, swept and empty. NULL: no memory for its record. */
 struct span *pageheap_make_span(uintptr_t base, size_t npages, unsigned class, enum span_kind kind,
                                 bool needzero);
+/** The same with slots of slot_b bytes, see span_setup_slots(). */
+struct span *pageheap_make_slots(uintptr_t base, size_t npages, unsigned class, size_t slot_b,
+                                 enum span_kind kind, bool needzero);
+/** Makes a large span longer where it lies, up to npages. False: what follows is in use, or cannot
+ * be had. *needzero: the new pages may have old contents. For a heap that does not collect. */
+bool pageheap_grow_span(struct span *s, size_t npages, bool *needzero);
+/** Gives the pages of a large span from npages on back. For a heap that does not collect. */
+void pageheap_shrink_span(struct span *s, size_t npages);
 /** Frees a span and its pages. It is in no list and no cache. */
 void pageheap_free_span(struct span *s);
 

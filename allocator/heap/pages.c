@@ -279,9 +279,8 @@ pages_alloc(struct pages *p, size_t n, size_t *first, size_t *fresh)
     return pages_alloc_pieces(p, n, &pieces, first, fresh);
 }
 
-/* Free pages from first on, at most `most`. */
-static size_t
-free_from(const struct pages *p, size_t first, size_t most)
+size_t
+pages_free_from(const struct pages *p, size_t first, size_t most)
 {
     size_t n = 0, end = p->nchunks * CHUNK_PAGES;
     while (n < most && first + n < end && (p->free[(first + n) / 64] >> (first + n) % 64 & 1) != 0)
@@ -296,7 +295,7 @@ pages_alloc_pieces(struct pages *p, size_t n, size_t *pieces, size_t *first, siz
     if (n == 0 || n > p->free_pages || !find_run(p, 0, root, p->nodes[0], n, first))
         return false;
     if (*pieces > 1)
-        *pieces = free_from(p, *first, *pieces * n) / n;
+        *pieces = pages_free_from(p, *first, *pieces * n) / n;
     *fresh = pages_take(p, *first, *pieces * n);
     return true;
 }

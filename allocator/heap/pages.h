@@ -50,6 +50,8 @@ bool pages_find_unscavenged(const struct pages *p, size_t below, size_t max, siz
                             size_t *n);
 /** Length of the run of free pages that ends just before page `end`. */
 size_t pages_free_before(const struct pages *p, size_t end);
+/** Length of the run of free pages that begins at page `first`, at most `most`. */
+size_t pages_free_from(const struct pages *p, size_t first, size_t most);
 /** Takes given pages, all free. Returns how many of them had no memory behind them. */
 size_t pages_take(struct pages *p, size_t first, size_t n);
 

@@ -71,15 +71,15 @@ types_b(const struct span *s)
 }
 
 bool
-span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum span_kind kind,
-           bool needzero)
+span_setup_slots(struct span *s, uintptr_t base, size_t npages, unsigned class, size_t slot_b,
+                 enum span_kind kind, bool needzero)
 {
     s->base = base;
     s->npages = npages;
     s->kind = (uint8_t)kind;
     s->class = (uint8_t) class;
     s->needzero = needzero;
-    s->elem_b = class == 0 ? npages * PAGE_B : class_size_b[class];
+    s->elem_b = class == 0 ? npages * PAGE_B : slot_b;
     s->nelems = class == 0 ? 1 : (uint32_t)(npages * PAGE_B / s->elem_b);
     s->magic = class == 0 ? 0 : sizeclass_magic((uint32_t)s->elem_b);
     s->alloc_count = s->alloc_count_cached = 0;
@@ -104,6 +104,13 @@ span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum s
     atomic_store(&s->free_index, 0);
     span_load_cache(s, 0);
     return true;
+}
+
+bool
+span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum span_kind kind,
+           bool needzero)
+{
+    return span_setup_slots(s, base, npages, class, class_size_b[class], kind, needzero);
 }
 
 void

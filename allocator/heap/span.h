@@ -77,12 +77,14 @@ struct span {
     _Atomic uint8_t has_freed; /* some bit `freed` is, or was */
     _Atomic uint8_t end_keeps; /* a root's word at the end of an object keeps it: not all are of
                                   SH_PLAIN_TYPE() */
+    uint8_t filed;             /* malloc's, see shims/malloc_heap.h */
     _Atomic uint32_t free_index;
     _Atomic uint64_t slot_mask; /* typed, up to BITMAP_MAX_B: the pointer words of every slot */
     union {
         uint64_t *pointer_bits;       /* the same if slot_mask is MIXED: one bit a word */
         const struct sh_type **types; /* typed, above: one a slot */
         const struct sh_type *type;   /* typed, large */
+        struct malloc_heap *owner;    /* malloc's */
     } layout;
 
     /* The allocator's side; owned by the thread that caches the span. */
@@ -99,7 +101,10 @@ struct span {
 
     _Atomic uint32_t sweepgen;
     _Atomic uint32_t has_specials; /* the collector has notes about some of its objects */
-    struct special *specials;      /* the collector's; see finalizer.h */
+    union {
+        struct special *specials;            /* the collector's; see finalizer.h */
+        _Atomic(struct span *) foreign_next; /* malloc's */
+    };
 
     /* Membership of a central list. */
     struct span *next, *prev;
@@ -170,6 +175,9 @@ span_slot(const struct span *s, uint32_t index)
 /** Prepares a span record for npages at base: bitmaps, layout, counters. False: no memory. */
 bool span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum span_kind kind,
                 bool needzero);
+/** The same for slots of slot_b bytes, which need not be the class's, from 8 on. */
+bool span_setup_slots(struct span *s, uintptr_t base, size_t npages, unsigned class, size_t slot_b,
+                      enum span_kind kind, bool needzero);
 /** Gives the bitmaps back. */
 void span_teardown(struct span *s);
 

@@ -166,6 +166,67 @@ test_request_beyond_the_reserve_is_refused(void **state)
 }
 
 static void
+test_span_grows_where_it_lies(void **state)
+{
+    (void)state;
+    bool needzero;
+    struct span *s = make_span(20, &needzero), *after = make_span(4, &needzero);
+    size_t inuse = pageheap.inuse_pages, free = pageheap.pages.free_pages;
+    uintptr_t base = s->base, end = after->base + 4 * PAGE_B;
+    assert_int_equal(after->base, base + 20 * PAGE_B);
+    assert_false(pageheap_grow_span(s, 21, &needzero)); /* the next page is in use */
+    assert_int_equal(s->npages, 20);
+    pageheap_shrink_span(s, 5);
+    assert_int_equal(s->elem_b, 5 * PAGE_B);
+    assert_int_equal(pageheap.inuse_pages, inuse - 15);
+    assert_int_equal(pageheap.pages.free_pages, free + 15);
+    assert_ptr_equal(pageheap_span_of(base + 5 * PAGE_B - 1), s);
+    assert_null(pageheap_span_of(base + 5 * PAGE_B));
+    assert_true(pageheap_grow_span(s, 20, &needzero));
+    assert_true(needzero); /* they were in use before, as far as anybody knows */
+    assert_int_equal(pageheap.inuse_pages, inuse);
+    assert_ptr_equal(pageheap_span_of(base + 20 * PAGE_B - 1), s);
+    assert_ptr_equal(pageheap_span_of(end - 1), after);
+    pageheap_free_span(after);
+    pageheap_free_span(s);
+}
+
+static void
+test_last_span_grows_beyond_the_committed_arenas(void **state)
+{
+    (void)state;
+    bool needzero;
+    size_t arenas = atomic_load(&pageheap.used_b) / ARENA_B;
+    struct span *s = make_span(arenas * ARENA_PAGES, &needzero); /* so it lies at the top */
+    size_t npages = s->npages + ARENA_PAGES;
+    assert_true(pageheap_grow_span(s, npages, &needzero));
+    assert_int_equal(s->elem_b, npages * PAGE_B);
+    assert_ptr_equal(pageheap_span_of(s->base + npages * PAGE_B - 1), s);
+    *(char *)(s->base + npages * PAGE_B - 1) = 1;
+    assert_false(pageheap_grow_span(s, pageheap.reserved_b / PAGE_B + 1, &needzero));
+    pageheap_free_span(s);
+}
+
+static void
+test_slots_may_have_any_size(void **state)
+{
+    (void)state;
+    bool needzero;
+    for (size_t slot_b = 16; slot_b <= 32768; slot_b += slot_b < 1024 ? 16 : 128) {
+        uintptr_t base = pageheap_take_pages(16, &needzero);
+        struct span *s = pageheap_make_slots(base, 16, 1, slot_b, KIND_NOSCAN, needzero);
+        assert_non_null(s);
+        assert_int_equal(s->nelems, 16 * PAGE_B / slot_b);
+        for (uint32_t i = 0; i < s->nelems; i++) {
+            assert_int_equal(span_slot(s, i), base + i * slot_b);
+            assert_int_equal(span_index(s, base + i * slot_b), i);
+            assert_int_equal(span_index(s, base + i * slot_b + slot_b - 1), i);
+        }
+        pageheap_free_span(s);
+    }
+}
+
+static void
 test_heap_lies_in_whole_aligned_arenas(void **state)
 {
     (void)state;
@@ -187,6 +248,9 @@ main(void)
         cmocka_unit_test(test_release_stops_at_its_limit),
         cmocka_unit_test(test_span_may_cross_arenas),
         cmocka_unit_test(test_request_beyond_the_reserve_is_refused),
+        cmocka_unit_test(test_span_grows_where_it_lies),
+        cmocka_unit_test(test_last_span_grows_beyond_the_committed_arenas),
+        cmocka_unit_test(test_slots_may_have_any_size),
         cmocka_unit_test(test_heap_lies_in_whole_aligned_arenas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

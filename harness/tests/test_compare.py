@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,13 +16,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from harness import arms, cli, compare, compare_rows, store
+from harness import arms, cli, compare, compare_rows, library, store
 from harness.compare import Options
 from harness.compare_rows import Found
 from harness.compare_table import Comparison
 from harness.fault import Fault, UsageFault
 from harness.progress import Live
-from harness.project import Project
+from harness.project import Project, here
 from harness.sheet import Sheet
 from harness.target import schema
 from harness.tests import tiny
@@ -118,6 +119,18 @@ def test_allocators_under_one_command(tiny_project: Project, quiet: Live, alloca
         QUICK, commands=("sleep 0.001",), allocators=(allocator, libraries[0])))
     assert comparison.plan.titles == ("glibc", libraries[0])
     assert row(comparison, "wall_s").row.verdict != IDENTICAL  # though the program is the same
+
+
+def test_own_allocator_is_built_and_preloaded() -> None:
+    sides = arms.allocators(("glibc", "spanheap"), arms.command("true"), lambda: (
+        library.build_malloc(here(), library.default_cell())))
+    assert [side.title for side in sides] == ["glibc", "spanheap"] and not sides[0].env
+    (name, path), = sides[1].env
+    assert name == "LD_PRELOAD" and Path(path).name == "libspanheap-malloc.so"
+    done = subprocess.run(
+        [sys.executable, "-c", "print(open('/proc/self/maps').read())"], env=dict(sides[1].env),
+        capture_output=True, text=True, check=True)
+    assert path in done.stdout and not done.stderr
 
 
 def test_pitfalls_under_two_levels(tiny_project: Project, quiet: Live) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,19 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prefix")
     assert cli.main(["install", "--prefix", str(folder)]) == 0
     return folder
+
+
+def test_malloc_drop_in_is_installed(prefix: Path) -> None:
+    path = prefix / "lib" / "libspanheap-malloc.so"
+    done = subprocess.run([sys.executable, "-c", "print(open('/proc/self/maps').read())"],
+                          capture_output=True, text=True, check=True,
+                          env={**os.environ, "LD_PRELOAD": str(path)})
+    assert str(path) in done.stdout
+    exported = subprocess.run(["nm", "-D", "--defined-only", str(path)], capture_output=True,
+                              text=True, check=True).stdout.split()[2::3]
+    assert sorted(exported) == [
+        "aligned_alloc", "calloc", "free", "malloc", "malloc_trim", "malloc_usable_size",
+        "memalign", "posix_memalign", "pvalloc", "realloc", "reallocarray", "valloc"]
 
 
 def flags(prefix: Path, *which: str) -> list[str]:
