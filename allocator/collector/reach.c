@@ -4,6 +4,7 @@
 #include "collector/workbuf.h"
 #include "heap/os.h"
 #include "heap/pageheap.h"
+#include "heap/watch.h"
 
 #include <string.h>
 
@@ -168,7 +169,7 @@ follow_element(const struct sh_type *type, uintptr_t element, size_t from)
     for (size_t word = 0; word < type->size / WORD_B; word++) {
         uintptr_t slot = element + word * WORD_B;
         if (type->pointer_mask[word / 64] >> (word % 64) & 1)
-            reach_word(*(const uintptr_t *)slot, from, slot);
+            reach_word(watch_read((const uintptr_t *)slot), from, slot);
     }
 }
 
@@ -178,7 +179,7 @@ follow_bits(const struct span *s, uintptr_t object, size_t from)
     uint64_t mask = span_pointer_mask(s, span_index(s, object));
     for (; mask != 0; mask &= mask - 1) {
         uintptr_t slot = object + (size_t)__builtin_ctzll(mask) * WORD_B;
-        reach_word(*(const uintptr_t *)slot, from, slot);
+        reach_word(watch_read((const uintptr_t *)slot), from, slot);
     }
 }
 
@@ -235,8 +236,10 @@ reach_check(bool born_are_marked)
     }
     if (born_are_marked)
         pageheap_each_span(find_born);
+    watch_blind();
     for (size_t i = 0; i < reach.n; i++)
         follow_words_of(i);
+    watch_see();
     os_unreserve(reach.seen, reach.seen_b);
     os_unreserve(reach.old, reach.old_b);
 }

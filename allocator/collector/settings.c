@@ -30,6 +30,7 @@ static const struct settings defaults = {
     .barrier = BARRIER_DELETION,
     .workers = INT32_MAX,
     .profile_rate_b = SETTING_UNSET,
+    .quarantine_b = SETTING_UNSET,
     .stress_buffers = WORKBUF_WORDS,
     .task_stack_b = UINT64_C(64) << 10,
 };
@@ -62,6 +63,10 @@ static const struct setting {
      NULL},
     {"SH_CLOBBER", SETTING_FLAG, &settings.clobber, "1 overwrites dead objects with 0xdeadbeef",
      NULL},
+    {"SH_DEBUG_HEAP", SETTING_FLAG, &settings.debug_heap,
+     "1 puts guards around objects and keeps who allocated and freed them", NULL},
+    {"SH_QUARANTINE", SETTING_SIZE, &settings.quarantine_b,
+     "bytes to be freed before freed memory is used again, such as 1MiB; 0: none", NULL},
     {"SH_VERIFY", SETTING_FLAG, &settings.verify, "1 checks the heap in each collection", NULL},
     {"SH_TRACE", SETTING_TEXT, &settings.trace, "the name of the trace file to write", NULL},
     {"SH_EVENTS", SETTING_COUNT, &settings.events, "how many events a trace keeps", NULL},

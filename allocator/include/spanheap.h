@@ -164,6 +164,17 @@ SH_API size_t sh_round_size(size_t size);
 /** The start of the live object that contains p, or NULL if p is not inside one. No locks. */
 SH_API void *sh_object_base(const void *p);
 
+/**
+ * For an allocator of the program's own inside heap memory, a pool or an arena: nobody may touch
+ * the range until sh_unpoison(). AddressSanitizer and valgrind, where one watches the program, then
+ * report an access; without them nothing happens. The object stays, and what it points to; what the
+ * range holds may be lost to valgrind. Any range, at any time; a multiple of 8 bytes at a multiple
+ * of 8 is exact.
+ */
+SH_API void sh_poison(const void *start, size_t size);
+/** Undoes sh_poison(). The range must lie in live objects, or outside of the heap. */
+SH_API void sh_unpoison(const void *start, size_t size);
+
 /** Holds p in a register or on the stack up to this point: the object stays alive until here. */
 #define SH_KEEP_ALIVE(p) __asm__ volatile("" : : "r"(p) : "memory")
 

@@ -40,6 +40,9 @@ struct profile_view {
 /** Copies the counters, all at one moment. Uses malloc. False: no memory. */
 bool profile_view_take(struct profile_view *view);
 void profile_view_free(struct profile_view *view);
+/** Whether a return address lies in a function through which an allocation goes inside the library.
+ * May call malloc. */
+bool profile_is_own_frame(uintptr_t return_address);
 /** Whether samples have ever been taken. */
 bool profile_exists(void);
 /** Sets the rate, 0: no samples, for an attached thread. Returns the old one. */
