@@ -49,6 +49,8 @@ static void
 start(void)
 {
     struct settings s = settings_read();
+    if (unlikely(s.stress_os > 0))
+        os_fail(s.stress_os, 1);
     watch_init(s.debug_heap, s.quarantine_b);
     sh_require(pageheap_init(s.reserve_b, choose_huge_pages(&s)),
                "no address space: cannot reserve even 64 MiB (see ulimit -v, SH_RESERVE)");

@@ -44,6 +44,7 @@ extern const uint32_t _thread_db_pthread_specific[3] __attribute__((weak));
 void
 roots_init(void)
 {
+    segments_init();
     const uint32_t *field = _thread_db_pthread_specific;
     if (field == NULL)
         field = dlsym(RTLD_DEFAULT, "_thread_db_pthread_specific");

@@ -80,6 +80,8 @@ static const struct setting {
      "microseconds of a random delay at each phase edge", NULL},
     {"SH_STRESS_BUFFERS", SETTING_COUNT, &settings.stress_buffers, "words in a work buffer, from 1",
      NULL},
+    {"SH_STRESS_OS", SETTING_COUNT, &settings.stress_os,
+     "the number of the call of mmap or mprotect that fails, 0: none", NULL},
     {"SH_STRESS_SHARDS", SETTING_COUNT, &settings.stress_shards,
      "sets of central lists, 0: one a processor", NULL},
 };

@@ -31,6 +31,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <spanheap/attributes.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -99,27 +101,36 @@ enum sh_type_flags {
 #type, sizeof(type), (const uint64_t[]){mask }, flags                                      \
     }
 
+/* Described below. */
+SH_API void sh_free(void *p);
+SH_API void *sh_realloc(void *p, size_t size) SH_NONNULL SH_SIZED(2) SH_ENDED_BY(sh_free);
+SH_API void *sh_realloc_array(const struct sh_type *type, void *p, size_t count) SH_NONNULL
+    SH_ENDED_BY(sh_free);
+
 /**
  * Allocates size bytes, all zero, in which every aligned word may be a pointer ("untyped").
  * Never returns NULL. Alignment: 16, but 8 for sizes in (0, 8] and (16, 24]. Size 0 gives one
- * shared address that must not be written. May collect. Out of memory: a collection, then the
- * hook of sh_set_oom_hook(), then a fatal error.
+ * shared address that must not be written, nor compared with that of another call. May collect. Out
+ * of memory: a collection, then the hook of sh_set_oom_hook(), then a fatal error.
  */
-SH_API void *sh_alloc(size_t size);
+SH_API void *sh_alloc(size_t size) SH_NEW SH_NONNULL SH_SIZED(1) SH_ENDED_BY(sh_free)
+    SH_ENDED_BY(sh_realloc);
 
 /**
  * Like sh_alloc(), for memory that never holds a pointer to the heap: it is not scanned. Below 16
  * bytes objects share 16-byte blocks as in Go, and are aligned to 8, 4, 2 or 1, by what divides
  * size.
  */
-SH_API void *sh_alloc_noscan(size_t size);
+SH_API void *sh_alloc_noscan(size_t size) SH_NEW SH_NONNULL SH_SIZED(1) SH_ENDED_BY(sh_free)
+    SH_ENDED_BY(sh_realloc);
 
 /** Allocates one object of a type, zeroed; only the words in its mask are scanned. See sh_alloc().
  */
-SH_API void *sh_alloc_typed(const struct sh_type *type);
+SH_API void *sh_alloc_typed(const struct sh_type *type) SH_NEW SH_NONNULL SH_ENDED_BY(sh_free);
 
 /** Allocates count elements of a type in one object. Fatal if count * size overflows. */
-SH_API void *sh_alloc_array(const struct sh_type *type, size_t count);
+SH_API void *sh_alloc_array(const struct sh_type *type, size_t count) SH_NEW SH_NONNULL
+    SH_ENDED_BY(sh_free);
 
 enum sh_alloc_flags {
     SH_UNTYPED = 0, /**< every word may be a pointer */
@@ -130,7 +141,8 @@ enum sh_alloc_flags {
  * Like sh_alloc() and sh_alloc_noscan(), but returns NULL and sets errno to ENOMEM where they would
  * end the program: count * size overflows, or there is no memory after a collection.
  */
-SH_API void *sh_try_alloc(size_t count, size_t size, enum sh_alloc_flags flags);
+SH_API void *sh_try_alloc(size_t count, size_t size, enum sh_alloc_flags flags) SH_NEW
+    SH_SIZED(1, 2) SH_ENDED_BY(sh_free) SH_ENDED_BY(sh_realloc);
 
 /**
  * Frees an object at once, from any thread. Optional. p: NULL, or what an allocation returned.
