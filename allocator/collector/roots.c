@@ -251,6 +251,10 @@ sh_roots_add(const void *start, size_t size)
     struct range range = {(uintptr_t)start, (uintptr_t)start + size};
     sh_require(start != NULL && size > 0 && range.end > range.start,
                "sh_roots_add: %p with %zu bytes is no range", start, size);
+    sh_require(
+        os_is_mapped(range.start, range.end),
+        "sh_roots_add: not all of %p with %zu bytes is mapped: collections could not read it",
+        start, size);
     struct registered *r = meta_alloc(sizeof *r);
     sh_require(r != NULL, "sh_roots_add: no memory");
     r->range = range;

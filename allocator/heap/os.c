@@ -128,6 +128,13 @@ os_map_sparse(size_t size)
     return map_memory(size, PROT_READ | PROT_WRITE, MAP_NORESERVE);
 }
 
+bool
+os_is_mapped(uintptr_t start, uintptr_t end)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = start & ~(page - 1);
+    return msync((void *)first, end - first, MS_ASYNC) == 0 || errno != ENOMEM;
+}
+
 static uint64_t
 clock_ns(clockid_t clock)
 {

@@ -311,7 +311,8 @@ SH_API void sh_safepoint(void);
 /* ---- Roots ------------------------------------------------------------------------------------
  */
 
-/** Scans [start, start + size) in every collection, conservatively. Fatal on NULL or overlap. */
+/** Scans [start, start + size) in every collection, conservatively. It must stay readable until it
+ * is removed. Fatal on NULL, on overlap, and if not all of it is mapped. */
 SH_API void sh_roots_add(const void *start, size_t size);
 /** Undoes the sh_roots_add() of that start. Fatal if there was none. */
 SH_API void sh_roots_remove(const void *start);
