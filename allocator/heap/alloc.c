@@ -123,7 +123,7 @@ make_large(struct cache *c, size_t npages, enum span_kind kind)
     if (base == 0)
         return NULL;
     hook_pages_taken(c);
-    if (unlikely(watch.on))
+    if (unlikely(watch.on)) /* what reads as zero may have been closed before it was released */
         watch_open(base, npages * PAGE_B);
     if (needzero)
         hook_zero_pages((void *)base, npages * PAGE_B);

@@ -67,7 +67,7 @@ static void
 read_slot_not_handed_out(void *arg)
 {
     (void)arg;
-    char *p = sh_alloc(3072); /* the only one of its span */
+    char *volatile p = sh_alloc(3072); /* the only one of its span; the compiler must not see it */
     sink = p[3072];
 }
 
