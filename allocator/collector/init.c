@@ -51,7 +51,7 @@ start(void)
     struct settings s = settings_read();
     if (unlikely(s.stress_os > 0))
         os_fail(s.stress_os, 1);
-    watch_init(s.debug_heap, s.quarantine_b);
+    watch_init(s.poison, s.debug_heap, s.quarantine_b);
     sh_require(pageheap_init(s.reserve_b, choose_huge_pages(&s)),
                "no address space: cannot reserve even 64 MiB (see ulimit -v, SH_RESERVE)");
     size_t shards = s.stress_shards > 0 ? s.stress_shards : os_processors();

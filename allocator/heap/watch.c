@@ -103,10 +103,11 @@ explain_report(const char *report)
 }
 
 void
-watch_init(bool debug, uint64_t quarantine_b)
+watch_init(bool tools, bool debug, uint64_t quarantine_b)
 {
-    watch.asan = __asan_poison_memory_region != NULL && __asan_unpoison_memory_region != NULL;
-    watch.valgrind = valgrind_runs();
+    watch.asan =
+        tools && __asan_poison_memory_region != NULL && __asan_unpoison_memory_region != NULL;
+    watch.valgrind = tools && valgrind_runs();
     watch.debug = debug;
     watch.on = watch.asan || watch.valgrind || debug;
     watch.guard_b = debug ? GUARD_LEAST_B : 0;
@@ -370,6 +371,16 @@ watch_let_go_all(void)
     struct held *h;
     while ((h = take_oldest_held(0)) != NULL)
         let_go(h);
+}
+
+/* Nobody comes for what is still held: it is looked at when the program ends. */
+__attribute__((destructor)) static void
+check_held(void)
+{
+    lock_take(&quarantine.lock);
+    for (const struct held *h = quarantine.first; watch.debug && h != NULL; h = h->next)
+        check_freed(h->s, h->index);
+    lock_drop(&quarantine.lock);
 }
 
 /* ---- Sweeping ---- */

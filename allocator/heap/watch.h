@@ -42,8 +42,9 @@ struct slot_watch {
     uint32_t made, freed; /* hook_site() */
 };
 
-/** quarantine_b: UINT64_MAX for the default. Before the first span is made. */
-void watch_init(bool debug, uint64_t quarantine_b);
+/** tools: whether those that are there are told; quarantine_b: UINT64_MAX for the default. Before
+ * the first span is made. */
+void watch_init(bool tools, bool debug, uint64_t quarantine_b);
 
 /** Nobody may touch the range from here on; its contents need not stay. For any range. */
 void watch_close(uintptr_t start, size_t size);
