@@ -2,7 +2,7 @@
 # builds all C files as one unit: names of their own (static functions, macros) differ between files.
 SPANHEAP_SOURCES := \
 	heap/os.c heap/fail.c heap/lock.c heap/meta.c heap/sizeclass.c heap/span.c heap/pages.c \
-	heap/pageheap.c heap/central.c heap/cache.c heap/alloc.c heap/free.c heap/scavenger.c \
+	heap/pageheap.c heap/central.c heap/cache.c heap/alloc.c heap/free.c heap/watch.c heap/scavenger.c \
 	collector/init.c collector/settings.c collector/cycle.c collector/triggers.c collector/world.c \
 	collector/threads.c collector/threads_real.c collector/fork.c \
 	collector/roots.c collector/segments.c collector/mark.c collector/workbuf.c collector/regions.c \
@@ -13,7 +13,7 @@ SPANHEAP_SOURCES := \
 	collector/registers.S collector/store.S \
 	observe/stats.c observe/pauses.c observe/gctrace.c observe/histogram.c \
 	observe/events.c observe/trace.c observe/trace_json.c \
-	observe/symbols.c observe/exit_file.c \
+	observe/symbols.c observe/sites.c observe/exit_file.c \
 	observe/sampling.c observe/profile.c observe/profile_read.c \
 	observe/pprof.c observe/protobuf.c observe/gzip.c \
 	observe/explain.c observe/explain_text.c observe/heap_dump.c observe/heap_dump_write.c \

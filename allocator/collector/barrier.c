@@ -16,6 +16,7 @@
 
 #include "collector/world.h"
 #include "heap/pageheap.h"
+#include "heap/watch.h"
 
 #include <spanheap.h>
 
@@ -62,8 +63,17 @@ barrier_record(struct thread *t, uintptr_t value)
 static void
 record_store(struct thread *t, enum barrier_kind kind, uintptr_t old, uintptr_t value)
 {
-    if (kind != BARRIER_NONE)
-        barrier_record(t, kind == BARRIER_DELETION ? old : value);
+    if (kind == BARRIER_DELETION)
+        barrier_record(t, old);
+    else if (kind == BARRIER_INSERTION)
+        barrier_record(t, value);
+}
+
+/* sh_store() is assembly, which AddressSanitizer's compiler has not seen. */
+void
+barrier_off(void)
+{
+    atomic_store(&barrier_enabled, unlikely(watch.asan) ? BARRIER_WATCHED : BARRIER_NONE);
 }
 
 void
@@ -96,6 +106,8 @@ void
 barrier_store_slow(void *slot, const void *value)
 {
     struct cache *c = cache_of_caller();
+    if (unlikely(watch.asan))
+        watch_check_store(slot);
     cache_enter(c);
     record_store((struct thread *)c, barrier_now(), load(slot), (uintptr_t)value);
     store(slot, (uintptr_t)value);

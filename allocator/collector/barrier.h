@@ -22,12 +22,20 @@
 
 #include "collector/workbuf.h"
 
-enum barrier_kind { BARRIER_NONE, BARRIER_DELETION, BARRIER_INSERTION };
+enum barrier_kind {
+    BARRIER_NONE,
+    BARRIER_DELETION,
+    BARRIER_INSERTION,
+    BARRIER_WATCHED, /* records nothing either, but stores go the long way, where they are checked
+                      */
+};
 
 struct thread;
 
 /** What stores of pointers record now (enum barrier_kind). Changed only in a stop. */
 extern _Atomic uint32_t barrier_enabled;
+/** Nothing marks: stores record nothing. */
+void barrier_off(void);
 /** sh_store() with the barrier on; called from assembly. */
 void barrier_store_slow(void *slot, const void *value);
 /** Tells the markers of an object that the thread has come by. Stops are held off. */

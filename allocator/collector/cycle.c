@@ -190,7 +190,7 @@ end_marking(void)
         verify_or_die();
         reach_check(cycle.barrier != BARRIER_INSERTION);
     }
-    atomic_store(&barrier_enabled, BARRIER_NONE);
+    barrier_off();
     atomic_store(&span_allocate_black, 0);
     atomic_store(&heap_marking, 0);
     atomic_fetch_add(&heap_sweepgen, 2);
@@ -461,7 +461,7 @@ cycle_run(enum sh_gc_trigger trigger)
 static void
 unmark(void)
 {
-    atomic_store(&barrier_enabled, BARRIER_NONE);
+    barrier_off();
     atomic_store(&span_allocate_black, 0);
     atomic_store(&heap_marking, 0);
     pageheap_each_span(span_clear_marks);

@@ -9,6 +9,7 @@
 #include "heap/meta.h"
 #include "heap/os.h"
 #include "heap/pageheap.h"
+#include "heap/watch.h"
 #include "observe/observe.h"
 
 /* The program's handle to a weak reference: an object without pointers, whose one word is hidden
@@ -315,8 +316,10 @@ static struct span *
 span_of_start(const void *p, const char *caller)
 {
     struct span *s = pageheap_span_of((uintptr_t)p);
-    sh_require(s != NULL && sh_object_base(p) == p && s->kind != KIND_TINY,
-               "%s: %p is not the start of an object of its own", caller, p);
+    if (unlikely(s == NULL || sh_object_base(p) != p || s->kind == KIND_TINY)) {
+        watch_explain(p);
+        sh_fatal("%s: %p is not the start of an object of its own", caller, p);
+    }
     return s;
 }
 

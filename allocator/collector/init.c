@@ -1,5 +1,6 @@
 /* The start of the library. It runs as a constructor, or at the first call that comes earlier. */
 #include "collector/background.h"
+#include "collector/barrier.h"
 #include "collector/cycle.h"
 #include "collector/pacing.h"
 #include "collector/settings.h"
@@ -8,6 +9,7 @@
 #include "collector/threads.h"
 #include "heap/central.h"
 #include "heap/os.h"
+#include "heap/watch.h"
 #include "observe/observe.h"
 
 static pthread_once_t once SH_STATE = PTHREAD_ONCE_INIT;
@@ -47,17 +49,23 @@ static void
 start(void)
 {
     struct settings s = settings_read();
+    if (unlikely(s.stress_os > 0))
+        os_fail(s.stress_os, 1);
+    watch_init(s.poison, s.debug_heap, s.quarantine_b);
     sh_require(pageheap_init(s.reserve_b, choose_huge_pages(&s)),
                "no address space: cannot reserve even 64 MiB (see ulimit -v, SH_RESERVE)");
     size_t shards = s.stress_shards > 0 ? s.stress_shards : os_processors();
     sh_require(central_init((unsigned)size_min(shards, SHARDS_MAX)),
                "no memory for the central lists");
     observe_init();
+    if (watch.debug)
+        observe_sites_init();
     sweep_set_clobber(s.clobber);
     background_limit((unsigned)s.workers);
     stress_delay_max_ns = s.stress_delay_us * 1000;
     workbuf_set_capacity((uint32_t)s.stress_buffers);
     set_up_cycle(&s);
+    barrier_off();
     world_init((int)s.signal);
     threads_init();
     roots_init();

@@ -20,6 +20,7 @@
 #include "collector/markers.h"
 #include "collector/parked.h"
 #include "heap/pageheap.h"
+#include "heap/watch.h"
 
 #include <string.h>
 
@@ -86,6 +87,8 @@ die_of_zombie(const uintptr_t *slot, uintptr_t address)
 {
     const struct span *s = pageheap_span_of((uintptr_t)slot);
     uintptr_t holder = span_slot(s, span_index(s, (uintptr_t)slot));
+    watch_explain((void *)holder);
+    watch_explain((void *)address);
     sh_fatal(
         "the typed object at %p points, at offset %zu, to %p, which is free: freed while in use",
         (void *)holder, (size_t)((uintptr_t)slot - holder), (void *)address);
@@ -116,7 +119,7 @@ mark_exact_slow(struct marker *m, struct span *s, uint32_t index, const struct c
 {
     if (s != NULL && index < s->nelems && span_is_marked(s, index))
         return;
-    if (__atomic_load_n(c->slot, __ATOMIC_RELAXED) != c->address || keep_by_end(m, c->address))
+    if (watch_read(c->slot) != c->address || keep_by_end(m, c->address))
         return;
     die_of_zombie(c->slot, c->address);
 }
@@ -213,7 +216,7 @@ static inline void
 scan_slot(struct marker *m, struct heap_range heap, uintptr_t at, bool exact)
 {
     const uintptr_t *slot = (const uintptr_t *)at;
-    uintptr_t word = __atomic_load_n(slot, __ATOMIC_RELAXED);
+    uintptr_t word = watch_read(slot);
     if (word - heap.base < heap.used_b)
         consider(m, word, exact ? slot : NULL);
 }
@@ -330,7 +333,7 @@ static inline void
 scan_neighbour_slot(struct neighbours *near, uintptr_t at, bool exact)
 {
     const uintptr_t *slot = (const uintptr_t *)at;
-    uintptr_t word = __atomic_load_n(slot, __ATOMIC_RELAXED);
+    uintptr_t word = watch_read(slot);
     if (word - near->heap.base < near->heap.used_b)
         follow(near, word, exact ? slot : NULL);
 }
@@ -554,8 +557,8 @@ drained_b(const struct marker *m)
     return m->scanned_b + m->stacks_b + m->read_b;
 }
 
-bool
-mark_drain(struct marker *m, uint64_t work_b)
+static bool
+drain(struct marker *m, uint64_t work_b)
 {
     uint64_t done_b = drained_b(m);
     uint32_t scanned = 0;
@@ -576,11 +579,22 @@ mark_drain(struct marker *m, uint64_t work_b)
     return false;
 }
 
+bool
+mark_drain(struct marker *m, uint64_t work_b)
+{
+    watch_blind();
+    bool done = drain(m, work_b);
+    watch_see();
+    return done;
+}
+
 void
 mark_flush(struct marker *m)
 {
+    watch_blind();
     while (m->waiting > 0)
         settle_oldest(m);
+    watch_see();
     leave_region(m);
     send_all(m);
     if (m->spare != NULL)

@@ -14,6 +14,7 @@
 #include "collector/parked.h"
 #include "collector/segments.h"
 #include "heap/meta.h"
+#include "heap/os.h"
 #include "heap/pageheap.h"
 
 #include <dlfcn.h>
@@ -45,6 +46,7 @@ extern const uint32_t _thread_db_pthread_specific[3] __attribute__((weak));
 void
 roots_init(void)
 {
+    segments_init();
     const uint32_t *field = _thread_db_pthread_specific;
     if (field == NULL)
         field = dlsym(RTLD_DEFAULT, "_thread_db_pthread_specific");
@@ -270,6 +272,10 @@ sh_roots_add(const void *start, size_t size)
     struct range range = {(uintptr_t)start, (uintptr_t)start + size};
     sh_require(start != NULL && size > 0 && range.end > range.start,
                "sh_roots_add: %p with %zu bytes is no range", start, size);
+    sh_require(
+        os_is_mapped(range.start, range.end),
+        "sh_roots_add: not all of %p with %zu bytes is mapped: collections could not read it",
+        start, size);
     struct registered *r = meta_alloc(sizeof *r);
     sh_require(r != NULL, "sh_roots_add: no memory");
     r->range = range;

@@ -56,16 +56,20 @@ note_module(struct dl_phdr_info *info, size_t size, void *arg)
     return 0;
 }
 
+/* Now, and not in the first collection: that may come because there is no memory. */
+void
+segments_init(void)
+{
+    segments.data = os_map_sparse(MAX_RANGES * sizeof *segments.data);
+    segments.tls = os_map_sparse(MAX_TLS * sizeof *segments.tls);
+    segments.code = os_map_sparse(MAX_RANGES * sizeof *segments.code);
+    sh_require(segments.data != NULL && segments.tls != NULL && segments.code != NULL,
+               "no memory for the table of data segments");
+}
+
 static void
 read_table(void)
 {
-    if (segments.data == NULL) {
-        segments.data = os_map_sparse(MAX_RANGES * sizeof *segments.data);
-        segments.tls = os_map_sparse(MAX_TLS * sizeof *segments.tls);
-        segments.code = os_map_sparse(MAX_RANGES * sizeof *segments.code);
-        sh_require(segments.data != NULL && segments.tls != NULL && segments.code != NULL,
-                   "no memory for the table of data segments");
-    }
     segments.ndata = segments.ntls = segments.ncode = 0;
     dl_iterate_phdr(note_module, NULL);
 }
@@ -81,7 +85,7 @@ run_locked(struct dl_phdr_info *info, size_t size, void *arg)
 {
     (void)size;
     struct locked_work *w = arg;
-    if (segments.data == NULL || info->dlpi_adds != segments.adds ||
+    if (segments.ndata == 0 || info->dlpi_adds != segments.adds ||
         info->dlpi_subs != segments.subs) {
         read_table();
         segments.adds = info->dlpi_adds;

@@ -23,6 +23,8 @@ struct segments {
 };
 extern struct segments segments;
 
+/** Makes the tables. Fatal without memory. */
+void segments_init(void);
 /**
  * Runs work(arg) with the loader's lock held, and the table up to date: no thread can then be
  * stopped while it holds that lock.

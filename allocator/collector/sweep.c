@@ -3,6 +3,7 @@
 #include "collector/finalizer.h"
 #include "collector/pacing.h"
 #include "heap/central.h"
+#include "heap/watch.h"
 #include "observe/events.h"
 
 #include <sched.h>
@@ -82,7 +83,9 @@ hook_sweep_span(struct cache *c, struct span *s)
     sh_invariant(atomic_load(&s->sweepgen) == generation - 1);
     if (unlikely(atomic_load_explicit(&s->has_specials, memory_order_acquire)))
         finalizer_sweep(s);
-    if (unlikely(sweep.clobber))
+    if (unlikely(watch.on))
+        watch_before_sweep(s, sweep.clobber);
+    else if (unlikely(sweep.clobber))
         clobber_dead(s);
     uint32_t before = s->alloc_count, died = span_commit_sweep(s, &marked_but_freed);
     c->swept_dead_b += (before - s->alloc_count - marked_but_freed) * s->elem_b;
@@ -91,6 +94,8 @@ hook_sweep_span(struct cache *c, struct span *s)
         c->counts.large_free_b += died * s->elem_b;
     if (marked_but_freed > 0)
         atomic_fetch_sub(&heap_size.live_b, marked_but_freed * s->elem_b);
+    if (unlikely(watch.on))
+        watch_after_sweep(s);
     atomic_store_explicit(&s->sweepgen, generation, memory_order_release);
     c->swept_spans++;
     c->swept_pages += (uint32_t)s->npages;

@@ -10,6 +10,7 @@
 #include "heap/central.h"
 #include "heap/meta.h"
 #include "heap/os.h"
+#include "heap/watch.h"
 
 #include <limits.h>
 #include <string.h>
@@ -163,8 +164,9 @@ unblock_stop_signal(void)
 static void
 choose_path(struct thread *t)
 {
+    bool fast = atomic_load(&cache_sampling) == 0 && !watch.on;
     if (t->fast != NULL)
-        atomic_store(t->fast, atomic_load(&cache_sampling) == 0 ? &t->cache : NULL);
+        atomic_store(t->fast, fast ? &t->cache : NULL);
 }
 
 void

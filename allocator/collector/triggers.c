@@ -12,6 +12,7 @@
 #include "heap/os.h"
 #include "heap/pageheap.h"
 #include "heap/scavenger.h"
+#include "heap/watch.h"
 #include "observe/events.h"
 
 /* Scanned by the thread that begins a collection because the heap is full. */
@@ -101,10 +102,22 @@ hook_pages_taken(struct cache *c)
     }
 }
 
+static void
+let_go_of_freed(void)
+{
+    struct cache *c = cache_of_caller();
+    cache_enter(c);
+    cache_slow_enter(c);
+    watch_let_go_all();
+    cache_slow_leave(c);
+    cache_leave(c);
+}
+
 bool
 hook_out_of_memory(size_t size, unsigned attempt)
 {
     if (attempt == 0 && size <= pageheap.reserved_b) {
+        let_go_of_freed();
         cycle_run(SH_TRIGGER_MEMORY);
         return true;
     }

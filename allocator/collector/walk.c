@@ -2,6 +2,7 @@
 
 #include "heap/os.h"
 #include "heap/pageheap.h"
+#include "heap/watch.h"
 
 #include <string.h>
 
@@ -111,7 +112,7 @@ walk_through(struct walk *w, uintptr_t object)
 static inline void
 follow_word_of(struct walk *w, uint32_t from, uintptr_t object, uintptr_t slot)
 {
-    uintptr_t word = __atomic_load_n((const uintptr_t *)slot, __ATOMIC_RELAXED);
+    uintptr_t word = watch_read((const uintptr_t *)slot);
     if (word - pageheap.base < atomic_load_explicit(&pageheap.used_b, memory_order_relaxed))
         walk_word(w, word, from, (uint32_t)((slot - object) / WORD_B));
 }
@@ -150,6 +151,8 @@ follow_object(struct walk *w, uint32_t from)
 void
 walk_follow(struct walk *w)
 {
+    watch_blind();
     while (w->followed < w->n && !w->failed && w->found_target == SIZE_MAX)
         follow_object(w, (uint32_t)w->followed++);
+    watch_see();
 }

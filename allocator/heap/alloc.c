@@ -6,10 +6,14 @@
  *   large  whole pages in a span of their own, from the page heap.
  * The order in the small path matters: take the slot, note its type, zero it, and only then publish
  * it by moving free_index. Nothing can stop the thread in between (cache_enter).
+ *
+ * A thread without a cache_fast takes the longer way of each, alloc_charged(): its first object,
+ * all while a heap profile is kept, and all in a watched heap (watch.h).
  */
 #include "heap/alloc.h"
 
 #include "heap/central.h"
+#include "heap/watch.h"
 
 #include <errno.h>
 #include <string.h>
@@ -44,6 +48,8 @@ zero_slot(uintptr_t p, size_t size)
 
 /* What is made at once. */
 enum shape { ONE_OBJECT, AN_ARRAY };
+/* A constant where it is used. */
+enum watching { UNWATCHED, WATCHED };
 
 static inline bool
 is_plain(const struct sh_type *type)
@@ -52,8 +58,9 @@ is_plain(const struct sh_type *type)
 }
 
 /* The next free slot of a row, zeroed, published. 0: no memory. Depth is held. */
-static inline uintptr_t
-take_slot(struct cache *c, unsigned row, const struct sh_type *type, enum shape shape)
+static inline __attribute__((always_inline)) uintptr_t
+take_slot(struct cache *c, unsigned row, const struct sh_type *type, enum shape shape,
+          enum watching watching)
 {
     struct span *s = c->spans[row];
     if (unlikely(s->alloc_cache == 0)) {
@@ -72,6 +79,8 @@ take_slot(struct cache *c, unsigned row, const struct sh_type *type, enum shape 
     if (type != NULL && !(shape == ONE_OBJECT && is_plain(type)))
         atomic_store_explicit(&s->end_keeps, 1, memory_order_relaxed);
     uintptr_t p = span_slot(s, index);
+    if (watching == WATCHED)
+        watch_slot_taken(s, index);
     if (s->needzero)
         zero_slot(p, s->elem_b);
     atomic_store_explicit(&s->free_index, index + 1, memory_order_release);
@@ -87,8 +96,8 @@ tiny_align(uint32_t offset, size_t size)
     return (offset + mask) & ~mask;
 }
 
-static uintptr_t
-alloc_tiny(struct cache *c, size_t size)
+static inline uintptr_t
+alloc_tiny(struct cache *c, size_t size, enum watching watching)
 {
     uint32_t offset = tiny_align(c->tiny_used, size);
     if (c->tiny != 0 && offset + size <= TINY_MAX_B) {
@@ -96,7 +105,7 @@ alloc_tiny(struct cache *c, size_t size)
         c->counts.tiny_allocs++;
         return c->tiny + offset;
     }
-    uintptr_t block = take_slot(c, TINY_ROW, NULL, AN_ARRAY);
+    uintptr_t block = take_slot(c, TINY_ROW, NULL, AN_ARRAY, watching);
     if (block != 0 && (c->tiny == 0 || size < c->tiny_used)) { /* keep the emptier of the two */
         c->tiny = block;
         c->tiny_used = (uint32_t)size;
@@ -114,6 +123,8 @@ make_large(struct cache *c, size_t npages, enum span_kind kind)
     if (base == 0)
         return NULL;
     hook_pages_taken(c);
+    if (unlikely(watch.on)) /* what reads as zero may have been closed before it was released */
+        watch_open(base, npages * PAGE_B);
     if (needzero)
         hook_zero_pages((void *)base, npages * PAGE_B);
     struct span *s = pageheap_make_span(base, npages, 0, kind, false);
@@ -123,9 +134,11 @@ make_large(struct cache *c, size_t npages, enum span_kind kind)
 }
 
 static uintptr_t
-alloc_large(struct cache *c, size_t size, enum span_kind kind, const struct sh_type *type)
+alloc_large(struct cache *c, size_t size, enum span_kind kind, const struct sh_type *type,
+            uint32_t site)
 {
-    size_t bytes = sizeclass_round(size);
+    size_t bytes =
+        SIZE_MAX - size < watch.guard_b ? SIZE_MAX : sizeclass_round(size + watch.guard_b);
     if (bytes == SIZE_MAX)
         return 0;
     hook_trigger(bytes);
@@ -138,6 +151,8 @@ alloc_large(struct cache *c, size_t size, enum span_kind kind, const struct sh_t
         s->alloc_count = s->alloc_count_cached = 1;
         if (atomic_load_explicit(&span_allocate_black, memory_order_relaxed))
             span_mark_born(s, 0);
+        if (unlikely(watch.on))
+            watch_slot_made(s, 0, size, site);
         atomic_store_explicit(&s->free_index, 1, memory_order_release);
         c->counts.mallocs[0]++;
         c->counts.large_alloc_b += bytes;
@@ -156,10 +171,36 @@ alloc_once(struct cache *c, size_t size, enum span_kind kind, const struct sh_ty
            enum shape shape)
 {
     if (unlikely(size > SMALL_MAX_B))
-        return alloc_large(c, size, kind, type);
+        return alloc_large(c, size, kind, type, 0);
     if (kind == KIND_NOSCAN && size < TINY_MAX_B)
-        return alloc_tiny(c, size);
-    return take_slot(c, span_row(sizeclass_of(size), kind), type, shape);
+        return alloc_tiny(c, size, UNWATCHED);
+    return take_slot(c, span_row(sizeclass_of(size), kind), type, shape, UNWATCHED);
+}
+
+/* The same in a watched heap. With guards no objects share a block. */
+static __attribute__((noinline)) uintptr_t
+alloc_watched(struct cache *c, size_t size, enum span_kind kind, const struct sh_type *type,
+              enum shape shape, uint32_t site)
+{
+    uintptr_t p;
+    if (size > SMALL_MAX_B - watch.guard_b)
+        return alloc_large(c, size, kind, type, site);
+    bool is_tiny = kind == KIND_NOSCAN && size < TINY_MAX_B && watch.guard_b == 0;
+    if (is_tiny)
+        p = alloc_tiny(c, size, WATCHED);
+    else
+        p = take_slot(c, span_row(sizeclass_of(size + watch.guard_b), kind), type, shape, WATCHED);
+    if (p == 0 || (is_tiny && p % TINY_MAX_B != 0))
+        return p;
+    struct span *s = pageheap_span_of(p);
+    watch_slot_made(s, span_index(s, p), is_tiny ? TINY_MAX_B : size, site);
+    return p;
+}
+
+static uint32_t
+site_of_caller(void)
+{
+    return unlikely(watch.debug) ? hook_site() : 0;
 }
 
 static __attribute__((noinline)) void *
@@ -167,9 +208,11 @@ alloc_retry(struct cache *c, size_t size, enum span_kind kind, const struct sh_t
             enum shape shape)
 {
     uintptr_t p = 0;
+    uint32_t site = site_of_caller();
     for (unsigned attempt = 0; p == 0 && hook_out_of_memory(size, attempt); attempt++) {
         cache_enter(c);
-        p = alloc_once(c, size, kind, type, shape);
+        p = unlikely(watch.on) ? alloc_watched(c, size, kind, type, shape, site)
+                               : alloc_once(c, size, kind, type, shape);
         cache_leave(c);
     }
     return (void *)p;
@@ -194,15 +237,17 @@ charge_profile(struct cache *c, void *p, size_t size, enum span_kind kind)
     return p;
 }
 
-/* While a heap profile is kept, and for a thread's first object. */
+/* While a heap profile is kept, for a thread's first object, and in a watched heap. */
 static __attribute__((noinline)) void *
 alloc_charged(size_t size, enum span_kind kind, const struct sh_type *type, enum shape shape)
 {
     struct cache *c = cache_of_caller();
     if (unlikely(size == 0))
         return (void *)(uintptr_t)zero_object;
+    uint32_t site = site_of_caller();
     cache_enter(c);
-    void *p = (void *)alloc_once(c, size, kind, type, shape);
+    void *p = (void *)(unlikely(watch.on) ? alloc_watched(c, size, kind, type, shape, site)
+                                          : alloc_once(c, size, kind, type, shape));
     cache_leave(c);
     if (unlikely(p == NULL))
         p = alloc_retry(c, size, kind, type, shape);
@@ -371,7 +416,8 @@ alloc_typed_slowly(const struct sh_type *type)
     enum span_kind kind = alloc_kind_of(type);
     if (kind != KIND_TYPED)
         return alloc_or_die(type->size, kind, NULL);
-    void *p = alloc_at_hand(cache_self, type->size, KIND_TYPED, LAYOUT_OF_ONE, type);
+    struct cache *c = unlikely(watch.on) ? NULL : cache_self;
+    void *p = alloc_at_hand(c, type->size, KIND_TYPED, LAYOUT_OF_ONE, type);
     if (unlikely(p == NULL))
         return alive(alloc_inline(type->size, kind, type, ONE_OBJECT), type->size);
     if (likely(atomic_load_explicit(&cache_fast, memory_order_relaxed) != NULL))

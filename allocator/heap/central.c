@@ -2,6 +2,7 @@
 
 #include "heap/meta.h"
 #include "heap/os.h"
+#include "heap/watch.h"
 
 #define SWEEP_TRIES 100               /* spans swept in search of one slot, as in Go's mcentral */
 #define STOCK_PAGES_MAX 16u           /* of the spans that are fetched at once, unless it is one */
@@ -255,6 +256,8 @@ make_spans(struct cache *c, unsigned row, size_t n)
     hook_pages_taken(c);
     if (!needzero)
         populate(c, base, n * npages * PAGE_B);
+    if (unlikely(watch.on))
+        watch_close(base, n * npages * PAGE_B);
     /* from the end, so that the lowest is at hand first */
     for (size_t i = n; i-- > 0;) {
         uintptr_t at = base + i * npages * PAGE_B;

@@ -4,9 +4,12 @@
  * sh_free sets one bit beside the span (span_record_free) and no more: the slot returns when the
  * span's owner next runs out, when a thread takes the span from the central lists, or at its sweep.
  * So any thread can free any object, at any time, marking included.
+ *
+ * A pointer that is none of ours ends the program, with what is known about it (watch_explain).
  */
 #include "heap/alloc.h"
 #include "heap/central.h"
+#include "heap/watch.h"
 
 #include <string.h>
 
@@ -23,6 +26,14 @@ is_allocated(const struct span *s, uint32_t index)
     }
 }
 
+#define require_of(p, condition, ...)                                                              \
+    do {                                                                                           \
+        if (unlikely(!(condition))) {                                                              \
+            watch_explain(p);                                                                      \
+            sh_fatal(__VA_ARGS__);                                                                 \
+        }                                                                                          \
+    } while (0)
+
 /* The span of a live object that begins at p. Fatal for anything else. */
 static struct span *
 span_of_object(const void *p, const char *caller, uint32_t *index)
@@ -32,8 +43,10 @@ span_of_object(const void *p, const char *caller, uint32_t *index)
     *index = span_index(s, (uintptr_t)p);
     uintptr_t start = span_slot(s, *index);
     bool inside = s->kind == KIND_TINY || start == (uintptr_t)p;
-    sh_require(inside, "%s: %p lies inside an object that begins at %p", caller, p, (void *)start);
-    sh_require(is_allocated(s, *index), "%s: %p is not allocated, or was freed before", caller, p);
+    require_of(p, inside, "%s: %p lies inside an object that begins at %p", caller, p,
+               (void *)start);
+    require_of(p, is_allocated(s, *index), "%s: %p is not allocated, or was freed before", caller,
+               p);
     return s;
 }
 
@@ -43,7 +56,7 @@ sh_free(void *p)
     if (p == NULL || p == sh_alloc(0))
         return;
     struct cache *c = cache_of_caller();
-    uint32_t index;
+    uint32_t index, site = unlikely(watch.debug) ? hook_site() : 0;
     cache_enter(c);
     cache_slow_enter(c);
     struct span *s = span_of_object(p, "sh_free", &index);
@@ -54,12 +67,16 @@ sh_free(void *p)
             hook_mark_freed(s, index);
         if (unlikely(atomic_load_explicit(&s->has_specials, memory_order_relaxed)))
             hook_forget_specials(s, (uintptr_t)p);
+        if (unlikely(watch.on))
+            watch_slot_freed(s, index, site);
         bool first = span_record_free(s, index);
-        sh_require(first, "sh_free: %p was freed before", p);
+        require_of(p, first, "sh_free: %p was freed before", p);
         c->counts.frees[class]++;
         if (class == 0)
             c->counts.large_free_b += size;
-        if (!s->cached)
+        if (unlikely(watch.quarantine_b > 0))
+            watch_hold(s, index);
+        else if (!s->cached)
             central_note_free(s); /* an unswept span is left to its sweep */
     }
     cache_slow_leave(c);
@@ -73,7 +90,9 @@ sh_usable_size(const void *p)
         return 0;
     uint32_t index;
     struct span *s = span_of_object(p, "sh_usable_size", &index);
-    return s->kind == KIND_TINY ? 0 : s->elem_b;
+    if (s->kind == KIND_TINY)
+        return 0;
+    return unlikely(watch.on) ? watch_usable_b(s, index) : s->elem_b;
 }
 
 void *
@@ -86,10 +105,12 @@ sh_object_base(const void *p)
     return is_allocated(s, index) ? (void *)span_slot(s, index) : NULL;
 }
 
-/* Bytes from p to the end of its slot. */
+/* Bytes from p to the end of its slot, or of the object if a guard follows. */
 static size_t
 room_at(const struct span *s, uint32_t index, const void *p)
 {
+    if (unlikely(watch.debug))
+        return watch_usable_b(s, index);
     return span_slot(s, index) + s->elem_b - (uintptr_t)p;
 }
 
@@ -108,6 +129,13 @@ keep_in_place(void *p, size_t size, size_t room)
     return p;
 }
 
+/* With guards an object moves whenever it is resized: a pointer that is kept shows. */
+static bool
+may_stay(size_t size, size_t room)
+{
+    return size <= room && size > room / 2 && likely(!watch.debug);
+}
+
 static void *
 move_object(void *p, size_t old_size, size_t new_size, enum span_kind kind,
             const struct sh_type *type)
@@ -117,7 +145,8 @@ move_object(void *p, size_t old_size, size_t new_size, enum span_kind kind,
     if (kind_is_scannable(kind))
         sh_memmove(fresh, p, copied); /* a marker may see it already: pointers are copied whole */
     else
-        memcpy(fresh, p, copied);
+        memmove(fresh, p,
+                copied); /* of a tiny object more than it has: the new one may follow it */
     sh_free(p);
     return fresh;
 }
@@ -133,7 +162,7 @@ sh_realloc(void *p, size_t size)
     size_t room = room_at(s, index, p);
     if (s->kind == KIND_TINY)
         return move_object(p, room, size, KIND_NOSCAN, NULL);
-    if (size <= room && size > room / 2)
+    if (may_stay(size, room))
         return keep_in_place(p, size, room);
     return move_object(p, room, size, s->kind, NULL);
 }
@@ -148,7 +177,7 @@ sh_realloc_array(const struct sh_type *type, void *p, size_t count)
     uint32_t index;
     struct span *s = span_of_object(p, "sh_realloc_array", &index);
     size_t room = room_at(s, index, p);
-    if (s->kind == kind && size <= room && size > room / 2 &&
+    if (s->kind == kind && may_stay(size, room) &&
         (kind != KIND_TYPED || span_change_type(s, index, type)))
         return keep_in_place(p, size, room);
     return move_object(p, room, size, kind, kind == KIND_TYPED ? type : NULL);

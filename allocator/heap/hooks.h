@@ -26,6 +26,10 @@ void hook_forget_specials(struct span *s, uintptr_t object);
 /** A new object of `size` bytes ends a gap between two samples of the heap profile. Holds nothing.
  */
 void hook_sample(struct cache *c, uintptr_t object, size_t size);
+/** A number for the stack that calls the library, which stays; 0: there is none. Holds nothing. */
+uint32_t hook_site(void);
+/** Its functions, a line each, ready to be printed; NULL for 0. Takes no lock. */
+const char *hook_site_text(uint32_t site);
 /** No memory for `size` bytes: collects, asks the user's hook. True: try again. */
 bool hook_out_of_memory(size_t size, unsigned attempt);
 /** A stop is asked for, and the thread is at a place where it can stop. */

@@ -9,15 +9,17 @@
 #include "heap/base.h"
 
 enum lock_rank {
-    RANK_CYCLE = 1, /* one collection at a time */
-    RANK_WORLD,     /* the list of threads; held while the world is stopped */
-    RANK_CENTRAL,   /* the span lists of one span class; never two at once */
-    RANK_SPECIALS,  /* what spans note about single objects */
-    RANK_PROFILE,   /* the counters of the heap profile */
-    RANK_TASKS,     /* the queue of tasks, or the list of stacks; never both at once */
-    RANK_PAGEHEAP,  /* pages and arenas */
-    RANK_META,      /* bookkeeping memory */
-    RANK_WORK,      /* what marking has still to do */
+    RANK_CYCLE = 1,  /* one collection at a time */
+    RANK_WORLD,      /* the list of threads; held while the world is stopped */
+    RANK_CENTRAL,    /* the span lists of one span class; never two at once */
+    RANK_SPECIALS,   /* what spans note about single objects */
+    RANK_PROFILE,    /* the counters of the heap profile */
+    RANK_TASKS,      /* the queue of tasks, or the list of stacks; never both at once */
+    RANK_QUARANTINE, /* freed slots that are held, see watch.h */
+    RANK_SITES,      /* stacks that have allocated or freed, see sites.c */
+    RANK_PAGEHEAP,   /* pages and arenas */
+    RANK_META,       /* bookkeeping memory */
+    RANK_WORK,       /* what marking has still to do */
 };
 
 struct lock {

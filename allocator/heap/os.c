@@ -27,11 +27,52 @@
 #include <time.h>
 #include <unistd.h>
 
+/* For tests: the call of mmap or mprotect that fails, counted down; 0: none, or it has been. */
+static _Atomic uint64_t calls_to_failure SH_STATE;
+static _Atomic uint64_t failures SH_STATE; /* then: of so many calls */
+static _Atomic uint64_t memory_calls SH_STATE;
+
+void
+os_fail(uint64_t first, uint64_t count)
+{
+    atomic_store(&failures, count);
+    atomic_store(&calls_to_failure, first);
+}
+
+uint64_t
+os_memory_calls(void)
+{
+    return atomic_load(&memory_calls);
+}
+
+/* Before each call that may be told that there is no memory. */
+static bool
+fails_now(void)
+{
+    atomic_fetch_add(&memory_calls, 1);
+    if (likely(atomic_load(&calls_to_failure) == 0))
+        return false;
+    if (atomic_fetch_sub(&calls_to_failure, 1) != 1)
+        return false;
+    if (atomic_fetch_sub(&failures, 1) > 1)
+        atomic_store(&calls_to_failure, 1); /* the next one too */
+    errno = ENOMEM;
+    return true;
+}
+
+static void *
+map_memory(size_t size, int protection, int flags)
+{
+    if (unlikely(fails_now()))
+        return NULL;
+    void *p = mmap(NULL, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
 void *
 os_reserve(size_t size)
 {
-    void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
+    return map_memory(size, PROT_NONE, MAP_NORESERVE);
 }
 
 void
@@ -43,7 +84,7 @@ os_unreserve(void *start, size_t size)
 bool
 os_commit(void *start, size_t size)
 {
-    return mprotect(start, size, PROT_READ | PROT_WRITE) == 0;
+    return likely(!fails_now()) && mprotect(start, size, PROT_READ | PROT_WRITE) == 0;
 }
 
 void
@@ -78,16 +119,20 @@ os_release(void *start, size_t size)
 void *
 os_map(size_t size)
 {
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
+    return map_memory(size, PROT_READ | PROT_WRITE, 0);
 }
 
 void *
 os_map_sparse(size_t size)
 {
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
+    return map_memory(size, PROT_READ | PROT_WRITE, MAP_NORESERVE);
+}
+
+bool
+os_is_mapped(uintptr_t start, uintptr_t end)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = start & ~(page - 1);
+    return msync((void *)first, end - first, MS_ASYNC) == 0 || errno != ENOMEM;
 }
 
 static uint64_t

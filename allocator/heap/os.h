@@ -24,6 +24,15 @@ void *os_map(size_t size);
 /** Usable zeroed memory that is only backed where it is touched (tables over all addresses). */
 void *os_map_sparse(size_t size);
 
+/** Whether there is memory, of whatever kind, at all addresses of a range. */
+bool os_is_mapped(uintptr_t start, uintptr_t end);
+
+/** For tests: call number `first` from now on, of those above that may find no memory, fails, and
+ * count - 1 after it. 0: none. */
+void os_fail(uint64_t first, uint64_t count);
+/** How many such calls there were. */
+uint64_t os_memory_calls(void);
+
 uint64_t os_now_ns(void);         /**< CLOCK_MONOTONIC */
 uint64_t os_cpu_ns(void);         /**< CPU time of this thread */
 uint64_t os_process_cpu_ns(void); /**< of all threads of this process, ended ones too */

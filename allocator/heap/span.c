@@ -1,6 +1,7 @@
 #include "heap/span.h"
 
 #include "heap/meta.h"
+#include "heap/watch.h"
 
 #include <string.h>
 
@@ -101,6 +102,10 @@ span_setup_slots(struct span *s, uintptr_t base, size_t npages, unsigned class, 
             return false;
         }
     }
+    if (unlikely(watch.on) && !watch_setup_span(s)) {
+        span_teardown(s);
+        return false;
+    }
     atomic_store(&s->free_index, 0);
     span_load_cache(s, 0);
     return true;
@@ -122,6 +127,8 @@ span_teardown(struct span *s)
     else if (has_bitmap(s) && s->layout.pointer_bits != NULL)
         meta_free(s->layout.pointer_bits, bitmap_b(s));
     s->layout.types = NULL;
+    if (unlikely(s->watched != NULL))
+        watch_teardown_span(s);
 }
 
 void
@@ -200,6 +207,13 @@ freed_word(const struct span *s, uint32_t w)
     return __atomic_load_n(&s->bits[w].freed, __ATOMIC_RELAXED);
 }
 
+/* Those of them that may be used again. */
+static uint64_t
+returned_word(const struct span *s, uint32_t w)
+{
+    return freed_word(s, w) & ~(unlikely(s->watched != NULL) ? watch_held_word(s, w) : 0);
+}
+
 /* Counted from the bits: a counter beside them would be late or early, seen from another thread. */
 uint32_t
 span_count_freed(const struct span *s)
@@ -207,7 +221,7 @@ span_count_freed(const struct span *s)
     uint32_t n = 0;
     if (atomic_load(&s->has_freed))
         for (uint32_t w = 0; w < span_bit_words(s->nelems); w++)
-            n += count_bits(freed_word(s, w));
+            n += count_bits(returned_word(s, w));
     return n;
 }
 
@@ -241,7 +255,8 @@ span_reclaim_freed(struct span *s)
     atomic_store_explicit(&s->free_index, 0, memory_order_release);
     uint32_t n = 0;
     for (uint32_t w = 0; w < span_bit_words(s->nelems); w++) {
-        uint64_t bits = __atomic_exchange_n(&s->bits[w].freed, 0, __ATOMIC_SEQ_CST);
+        uint64_t bits = returned_word(s, w);
+        __atomic_fetch_and(&s->bits[w].freed, ~bits, __ATOMIC_SEQ_CST);
         s->bits[w].alloc &= ~bits;
         n += count_bits(bits);
     }

@@ -44,6 +44,7 @@ enum span_kind {
 #define BITMAP_MAX_B 512
 
 struct special;
+struct slot_watch;
 
 enum span_state {
     SPAN_UNUSED = 0, /* a record without pages */
@@ -105,6 +106,7 @@ struct span {
         struct special *specials;            /* the collector's; see finalizer.h */
         _Atomic(struct span *) foreign_next; /* malloc's */
     };
+    struct slot_watch *watched; /* see watch.h; NULL: the heap is not watched */
 
     /* Membership of a central list. */
     struct span *next, *prev;
@@ -218,7 +220,7 @@ uint32_t span_reclaim_freed(struct span *s);
  */
 uint32_t span_commit_sweep(struct span *s, uint32_t *marked_but_freed);
 
-/** Slots that sh_free gave back and that are not yet allocatable. */
+/** Slots that sh_free gave back and that are not yet allocatable, but may become so (watch.h). */
 uint32_t span_count_freed(const struct span *s);
 /** Marked slots that were not freed meanwhile. */
 uint32_t span_count_marked(const struct span *s);

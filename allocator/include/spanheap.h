@@ -31,6 +31,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <spanheap/attributes.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -99,27 +101,36 @@ enum sh_type_flags {
 #type, sizeof(type), (const uint64_t[]){mask }, flags                                      \
     }
 
+/* Described below. */
+SH_API void sh_free(void *p);
+SH_API void *sh_realloc(void *p, size_t size) SH_NONNULL SH_SIZED(2) SH_ENDED_BY(sh_free);
+SH_API void *sh_realloc_array(const struct sh_type *type, void *p, size_t count) SH_NONNULL
+    SH_ENDED_BY(sh_free);
+
 /**
  * Allocates size bytes, all zero, in which every aligned word may be a pointer ("untyped").
  * Never returns NULL. Alignment: 16, but 8 for sizes in (0, 8] and (16, 24]. Size 0 gives one
- * shared address that must not be written. May collect. Out of memory: a collection, then the
- * hook of sh_set_oom_hook(), then a fatal error.
+ * shared address that must not be written, nor compared with that of another call. May collect. Out
+ * of memory: a collection, then the hook of sh_set_oom_hook(), then a fatal error.
  */
-SH_API void *sh_alloc(size_t size);
+SH_API void *sh_alloc(size_t size) SH_NEW SH_NONNULL SH_SIZED(1) SH_ENDED_BY(sh_free)
+    SH_ENDED_BY(sh_realloc);
 
 /**
  * Like sh_alloc(), for memory that never holds a pointer to the heap: it is not scanned. Below 16
  * bytes objects share 16-byte blocks as in Go, and are aligned to 8, 4, 2 or 1, by what divides
  * size.
  */
-SH_API void *sh_alloc_noscan(size_t size);
+SH_API void *sh_alloc_noscan(size_t size) SH_NEW SH_NONNULL SH_SIZED(1) SH_ENDED_BY(sh_free)
+    SH_ENDED_BY(sh_realloc);
 
 /** Allocates one object of a type, zeroed; only the words in its mask are scanned. See sh_alloc().
  */
-SH_API void *sh_alloc_typed(const struct sh_type *type);
+SH_API void *sh_alloc_typed(const struct sh_type *type) SH_NEW SH_NONNULL SH_ENDED_BY(sh_free);
 
 /** Allocates count elements of a type in one object. Fatal if count * size overflows. */
-SH_API void *sh_alloc_array(const struct sh_type *type, size_t count);
+SH_API void *sh_alloc_array(const struct sh_type *type, size_t count) SH_NEW SH_NONNULL
+    SH_ENDED_BY(sh_free);
 
 enum sh_alloc_flags {
     SH_UNTYPED = 0, /**< every word may be a pointer */
@@ -130,7 +141,8 @@ enum sh_alloc_flags {
  * Like sh_alloc() and sh_alloc_noscan(), but returns NULL and sets errno to ENOMEM where they would
  * end the program: count * size overflows, or there is no memory after a collection.
  */
-SH_API void *sh_try_alloc(size_t count, size_t size, enum sh_alloc_flags flags);
+SH_API void *sh_try_alloc(size_t count, size_t size, enum sh_alloc_flags flags) SH_NEW
+    SH_SIZED(1, 2) SH_ENDED_BY(sh_free) SH_ENDED_BY(sh_realloc);
 
 /**
  * Frees an object at once, from any thread. Optional. p: NULL, or what an allocation returned.
@@ -163,6 +175,17 @@ SH_API size_t sh_round_size(size_t size);
 
 /** The start of the live object that contains p, or NULL if p is not inside one. No locks. */
 SH_API void *sh_object_base(const void *p);
+
+/**
+ * For an allocator of the program's own inside heap memory, a pool or an arena: nobody may touch
+ * the range until sh_unpoison(). AddressSanitizer and valgrind, where one watches the program, then
+ * report an access; without them nothing happens. The object stays, and what it points to; what the
+ * range holds may be lost to valgrind. Any range, at any time; a multiple of 8 bytes at a multiple
+ * of 8 is exact.
+ */
+SH_API void sh_poison(const void *start, size_t size);
+/** Undoes sh_poison(). The range must lie in live objects, or outside of the heap. */
+SH_API void sh_unpoison(const void *start, size_t size);
 
 /** Holds p in a register or on the stack up to this point: the object stays alive until here. */
 #define SH_KEEP_ALIVE(p) __asm__ volatile("" : : "r"(p) : "memory")
@@ -288,7 +311,8 @@ SH_API void sh_safepoint(void);
 /* ---- Roots ------------------------------------------------------------------------------------
  */
 
-/** Scans [start, start + size) in every collection, conservatively. Fatal on NULL or overlap. */
+/** Scans [start, start + size) in every collection, conservatively. It must stay readable until it
+ * is removed. Fatal on NULL, on overlap, and if not all of it is mapped. */
 SH_API void sh_roots_add(const void *start, size_t size);
 /** Undoes the sh_roots_add() of that start. Fatal if there was none. */
 SH_API void sh_roots_remove(const void *start);

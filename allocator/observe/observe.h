@@ -42,7 +42,10 @@ void observe_sample_made(struct profile_bucket *b);
 void observe_sample_freed(struct profile_bucket *b);
 void observe_sample_swept(struct profile_bucket *b);
 
-/** Around fork: the locks of the heap profile. */
+/** Makes room for the stacks that allocate and free (hook_site). Fatal without memory. */
+void observe_sites_init(void);
+
+/** Around fork: the locks of the heap profile and of these stacks. */
 void observe_lock_for_fork(void);
 void observe_unlock_for_fork(void);
 

@@ -8,6 +8,7 @@
 #include "heap/os.h"
 #include "observe/observe.h"
 #include "observe/sampling.h"
+#include "observe/sites.h"
 #include "observe/symbols.h"
 
 #include <errno.h>
@@ -313,10 +314,12 @@ void
 observe_lock_for_fork(void)
 {
     lock_take(&profile.lock);
+    sites_lock_for_fork();
 }
 
 void
 observe_unlock_for_fork(void)
 {
+    sites_unlock_for_fork();
     lock_drop(&profile.lock);
 }

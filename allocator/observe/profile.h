@@ -46,6 +46,9 @@ void profile_view_free(struct profile_view *view);
 struct profile_sample profile_of_bucket(const struct profile_bucket *bucket);
 /** Leaves the library's own frames at the innermost end out. Not inside a stop. */
 void profile_skip_own_frames(struct profile_sample *sample);
+/** Whether a return address lies in a function through which an allocation goes inside the library.
+ * May call malloc. */
+bool profile_is_own_frame(uintptr_t return_address);
 /** Whether samples have ever been taken. */
 bool profile_exists(void);
 /** Sets the rate, 0: no samples, for an attached thread. Returns the old one. */

@@ -19,8 +19,9 @@
 /* All through which an allocation may go, those that compilers make part of others too. */
 static const char *const own_names[] = {
     /* the way to a sample */
-    "hook_sample", "take_sample", "charge_profile", "alloc_charged", "alloc_retry", "alloc_inline",
-    "alloc_object", "alloc_or_die", "alloc_typed_slowly", "move_object",
+    "hook_sample", "take_sample", "charge_profile", "hook_site", "site_of_caller", "alloc_charged",
+    "alloc_retry", "alloc_inline", "alloc_object", "alloc_or_die", "alloc_typed_slowly",
+    "move_object",
     /* inside the types */
     "grow_for", "take_defer_record", "panic_with", "panic_runtime", "panic_plain", "start_times",
     "put_slow", "items_of", "make_chain", "select_of_many", "store_object", "store_key",
@@ -58,6 +59,12 @@ profile_skip_own_frames(struct profile_sample *s)
     const char *own_file = symbols_find((uintptr_t)profile_skip_own_frames).file;
     for (; s->nstack > 0 && is_own_frame(s->stack[0], own_file); s->nstack--)
         s->stack++;
+}
+
+bool
+profile_is_own_frame(uintptr_t return_address)
+{
+    return is_own_frame(return_address, symbols_find((uintptr_t)profile_is_own_frame).file);
 }
 
 /* The samples as the program is to see them: innermost is who called the library. */

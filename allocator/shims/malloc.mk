@@ -1,6 +1,6 @@
 # libspanheap-malloc.so: malloc over the heap's spans, to be preloaded. See shims/README.md.
 MALLOC_SOURCES := heap/os.c heap/fail.c heap/lock.c heap/meta.c heap/sizeclass.c heap/span.c \
-	heap/pages.c heap/pageheap.c heap/cache.c heap/scavenger.c $(wildcard shims/malloc*.c)
+	heap/pages.c heap/pageheap.c heap/cache.c heap/scavenger.c heap/watch.c $(wildcard shims/malloc*.c)
 MALLOC_SO := $(BUILD)/libspanheap-malloc.so
 # Not built in: a compiler that knows malloc would make calloc of malloc and memset, for ever.
 MALLOC_CFLAGS := $(ALL_CFLAGS) -fno-builtin-malloc -fno-builtin-calloc -fPIC

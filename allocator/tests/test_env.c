@@ -47,7 +47,7 @@ die_dirty(void *out_word)
     *(uintptr_t *)out_word = hide(p);
 }
 
-static void
+static __attribute__((no_sanitize_address)) void
 look_at_dead(void)
 {
     uintptr_t hidden;
@@ -172,6 +172,8 @@ test_bad_value_is_fatal_and_named(void **state)
         "SH_SIGNAL=SIGPWR",
         "SH_CLOBBER=on",
         "SH_VERIFY=3",
+        "SH_DEBUG_HEAP=2",
+        "SH_QUARANTINE=1MB",
         "SH_HUGEPAGES=2",
         "SH_HUGEPAGES=always",
         "SH_RESERVE=99999999999999999999",

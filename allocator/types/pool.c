@@ -8,6 +8,10 @@
  * The private item belongs to one thread, the place's owner, who needs no lock, but must not be
  * stopped either: so it never meets a collection that makes its place a victim's. A victim has no
  * owners; whoever comes takes the private items, too.
+ *
+ * In a watched heap (watch.h) an item is closed while nobody may use it. With a quarantine it is
+ * not kept at all, or the next one who gets it would hide the use of the one before: the collector
+ * has it when nobody has an old pointer to it any more. (Go drops items while it looks for races.)
  */
 #include <spanheap/pool.h>
 
@@ -15,6 +19,7 @@
 #include "collector/threads.h"
 #include "collector/world.h"
 #include "heap/alloc.h"
+#include "heap/watch.h"
 #include "types/soft_lock.h"
 
 #include <pthread.h>
@@ -99,6 +104,14 @@ static struct place *
 next_place(struct sh_pool_items *items, struct place *p)
 {
     return p + 1 == items->places + items->n ? items->places : p + 1;
+}
+
+/* What a thread is called in the places that are its. In a watched heap nobody is called by its
+   cache's address, so that all go the long way. */
+static struct cache *
+owner_name(struct cache *c)
+{
+    return unlikely(watch.on) ? (struct cache *)((uintptr_t)c + 1) : c;
 }
 
 /* ---- One place, which is locked ---- */
@@ -192,28 +205,39 @@ take_from_victim(struct sh_pool_items *items, struct cache *c)
     return item;
 }
 
-/* The private item of the caller's place. */
+/* The private item of the caller's place, if that is what it is called there. */
 static inline void *
-take_own_private(struct sh_pool *pool, struct cache *c)
+take_own_private(struct sh_pool *pool, struct cache *c, const struct cache *name)
 {
     void *item = NULL;
     cache_enter(c);
     struct sh_pool_items *items = __atomic_load_n(&pool->items, __ATOMIC_ACQUIRE);
     struct place *p = items == NULL ? NULL : place_of(items, c);
-    if (p != NULL && p->owner == c)
+    if (p != NULL && p->owner == name)
         item = take_private(p);
     cache_leave(c);
     return item;
 }
 
+/* The item's memory, if it is an object. */
+static size_t
+item_b(const void *item)
+{
+    return sh_object_base(item) == item ? sh_usable_size(item) : 0;
+}
+
 static __attribute__((noinline)) void *
 get_slow(struct sh_pool *pool, struct cache *c)
 {
+    void *item = watch.on ? take_own_private(pool, c, owner_name(c)) : NULL;
     struct sh_pool_items *items = __atomic_load_n(&pool->items, __ATOMIC_ACQUIRE);
-    void *item = items == NULL ? NULL : take_shared(items, c);
+    if (item == NULL && items != NULL)
+        item = take_shared(items, c);
     items = __atomic_load_n(&pool->victim, __ATOMIC_ACQUIRE);
     if (item == NULL && items != NULL)
         item = take_from_victim(items, c);
+    if (unlikely(watch.on) && item != NULL)
+        watch_open((uintptr_t)item, item_b(item));
     return item == NULL && pool->make != NULL ? pool->make() : item;
 }
 
@@ -221,7 +245,7 @@ void *
 sh_pool_get(struct sh_pool *pool)
 {
     struct cache *c = cache_of_caller();
-    void *item = take_own_private(pool, c);
+    void *item = take_own_private(pool, c, c);
     return likely(item != NULL) ? item : get_slow(pool, c);
 }
 
@@ -266,8 +290,8 @@ static size_t
 try_put(struct place *p, struct cache *c, void *item)
 {
     if (p->owner == NULL)
-        p->owner = c;
-    if (p->owner == c && p->private == NULL) {
+        p->owner = owner_name(c);
+    if (p->owner == owner_name(c) && p->private == NULL) {
         sh_store(&p->private, item);
         return 0;
     }
@@ -296,6 +320,10 @@ static __attribute__((noinline)) void
 put_slow(struct sh_pool *pool, struct cache *c, void *item)
 {
     struct chain *larger = NULL;
+    if (unlikely(watch.on))
+        watch_close((uintptr_t)item, item_b(item));
+    if (watch.on && watch.quarantine_b > 0)
+        return;
     if (!__atomic_load_n(&pool->registered, __ATOMIC_ACQUIRE))
         enter_list(pool);
     for (;;) {

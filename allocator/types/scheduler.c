@@ -387,7 +387,7 @@ prepare_thread(struct worker *w)
     struct thread *t = thread_self();
     stack_t stack = {.ss_size = SIGNAL_STACK_B, .ss_sp = os_map(SIGNAL_STACK_B)};
     sh_require(stack.ss_sp != NULL && sigaltstack(&stack, NULL) == 0,
-               "sh_task_start: no signal stack for a thread");
+               "sh_task_start: no memory for a thread's signal stack");
     w->home_low = t->stack_low;
     w->home_high = t->stack_high;
     fiber_adopt(&w->home_fiber);

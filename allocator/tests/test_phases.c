@@ -1,0 +1,453 @@
+/*
+ * What may happen to a program in the middle of a collection, in each of its phases: threads end,
+ * the process forks, signals arrive all the time, libraries come and go, stacks are deep.
+ * SH_STRESS_DELAY makes the phases long enough to be met.
+ */
+/* libs: -ldl */
+#include "tree.h"
+
+#include "collector/cycle.h"
+#include "collector/sweep.h"
+#include "collector/verify.h"
+
+#include <dlfcn.h>
+#include <sched.h>
+#include <sys/time.h>
+
+static struct outcome out;
+static _Atomic bool stop;
+
+/* ---- Phases, as the program can see them ---- */
+
+enum { RESTING, MARKING, SWEEPING, STOPPING, PHASES };
+static const char *const phase_names[PHASES] = {"resting", "marking", "sweeping", "stopping"};
+
+static unsigned
+phase_now(void)
+{
+    if (atomic_load(&cache_self->stop_pending))
+        return STOPPING;
+    if (cycle_is_marking())
+        return MARKING;
+    return sweep_is_pending() ? SWEEPING : RESTING;
+}
+
+/* Tries for a while to be in a phase. Returns the one it is in, as far as one can know. */
+static unsigned
+wait_for_phase(unsigned wanted)
+{
+    unsigned now = phase_now();
+    for (int i = 0; i < 200000 && now != wanted; i++)
+        now = phase_now();
+    return now;
+}
+
+static void *
+collect_for_ever(void *arg)
+{
+    struct node *tree = tree_build(5, 9);
+    while (!atomic_load(&stop)) {
+        for (int i = 0; i < 100; i++)
+            tree_build((uint64_t)i, 4);
+        sh_collect();
+        tree_check(tree, 5, 9);
+    }
+    return arg;
+}
+
+static pthread_t collector_thread;
+
+static void
+begin_collections(void)
+{
+    need(sh_thread_create(&collector_thread, NULL, collect_for_ever, NULL) == 0, "a thread");
+}
+
+static void
+end_collections(void)
+{
+    atomic_store(&stop, true);
+    sh_thread_join(collector_thread, NULL);
+    verify_now();
+}
+
+static void
+need_all_phases(const unsigned seen[PHASES])
+{
+    for (unsigned phase = RESTING; phase < STOPPING; phase++) { /* a stop is hard to meet */
+        if (seen[phase] == 0)
+            fprintf(stderr, "never while %s\n", phase_names[phase]);
+        need(seen[phase] > 0, "each phase was met");
+    }
+}
+
+/* ---- Threads that end ---- */
+
+enum { RETURN, EXIT, CANCEL, WAYS };
+static _Atomic unsigned ended_in[PHASES];
+
+struct end {
+    unsigned way, phase;
+    struct node *tree;
+};
+
+static void *
+end_in_phase(void *arg)
+{
+    struct end *e = arg;
+    struct node *own = tree_build(e->phase, 3);
+    tree_check(e->tree, 1, 3);
+    unsigned phase = wait_for_phase(e->phase);
+    tree_check(own, e->phase, 3);
+    atomic_fetch_add(&ended_in[phase], 1);
+    if (e->way == EXIT)
+        sh_thread_exit(own);
+    if (e->way == CANCEL)
+        pthread_cancel(pthread_self());
+    while (e->way == CANCEL)
+        pthread_testcancel();
+    return own;
+}
+
+static void
+end_threads(void)
+{
+    unsigned seen[PHASES];
+    begin_collections();
+    for (unsigned i = 0; i < (UNDER_ASAN ? 120 : 400); i++) {
+        struct end *e = sh_alloc(sizeof *e);
+        pthread_t thread;
+        void *result = NULL;
+        e->way = i % WAYS;
+        e->phase = i / WAYS % PHASES;
+        sh_store(&e->tree, tree_build(1, 3));
+        need(sh_thread_create(&thread, NULL, end_in_phase, e) == 0, "a thread");
+        need(sh_thread_join(thread, &result) == 0, "it is joined");
+        if (i % WAYS == CANCEL)
+            need(result == PTHREAD_CANCELED, "it was cancelled");
+        else
+            tree_check(result, i / WAYS % PHASES, 3);
+    }
+    end_collections();
+    for (unsigned i = 0; i < PHASES; i++)
+        seen[i] = atomic_load(&ended_in[i]);
+    need_all_phases(seen);
+}
+
+/* ---- Forks ---- */
+
+static void
+live_in_child(const struct node *tree)
+{
+    atomic_store(&stop, true);
+    alarm(60);
+    tree_check(tree, 2, 6);
+    for (int i = 0; i < 3; i++) {
+        tree_build((uint64_t)i, 8);
+        sh_collect();
+        verify_now();
+    }
+    tree_check(tree, 2, 6);
+    _exit(0);
+}
+
+static void
+fork_in_phases(void)
+{
+    unsigned seen[PHASES] = {0};
+    const struct node *tree = tree_build(2, 6);
+    begin_collections();
+    for (unsigned i = 0; i < (UNDER_ASAN ? 40 : 120); i++) {
+        seen[wait_for_phase(i % PHASES)]++;
+        pid_t child = fork();
+        int status = 1;
+        if (child == 0)
+            live_in_child(tree);
+        need(waitpid(child, &status, 0) == child && status == 0, "the child's heap is whole");
+        tree_check(tree, 2, 6);
+    }
+    end_collections();
+    need_all_phases(seen);
+}
+
+/* ---- Signals ---- */
+
+enum { SIGNALS = 3000 };
+static _Atomic unsigned long signals;
+static void *shared_object;
+
+/* Holds pointers, and may be stopped anywhere. */
+static void
+on_signal(int number)
+{
+    (void)number;
+    void *volatile local = shared_object;
+    atomic_fetch_add(&signals, 1);
+    for (volatile int i = 0; i < 200; i++) {
+    }
+    (void)local;
+}
+
+static void *
+work_under_fire(void *arg)
+{
+    struct rng rng = {(uintptr_t)arg};
+    struct node *trees[6] = {NULL};
+    stack_t stack = {.ss_size = 65536, .ss_sp = malloc(65536)};
+    if ((uintptr_t)arg % 2 == 0)
+        sigaltstack(&stack, NULL);
+    for (unsigned i = 0; !atomic_load(&stop); i++) {
+        size_t at = rng_below(&rng, COUNT_OF(trees));
+        if (trees[at] != NULL)
+            tree_check(trees[at], trees[at]->seed, trees[at]->depth);
+        trees[at] = tree_build(rng_next(&rng), (uint32_t)rng_below(&rng, 6));
+        if (i % 50 == 0)
+            sh_collect();
+    }
+    stack.ss_flags = SS_DISABLE;
+    sigaltstack(&stack, NULL);
+    free(stack.ss_sp);
+    return NULL;
+}
+
+static void *
+fire(void *threads)
+{
+    while (!atomic_load(&stop))
+        for (unsigned i = 0; i < 3; i++) {
+            pthread_kill(((pthread_t *)threads)[i], SIGUSR1);
+            sched_yield();
+        }
+    return NULL;
+}
+
+/* Signals from a timer and from another thread, to all; handlers on both kinds of stacks. */
+static void
+storm_of_signals(void)
+{
+    struct sigaction action = {.sa_flags = SA_ONSTACK | SA_RESTART};
+    struct itimerval often = {{0, 200}, {0, 200}};
+    static pthread_t threads[3];
+    pthread_t gun;
+    shared_object = sh_alloc(64);
+    action.sa_handler = on_signal;
+    sigaction(SIGUSR1, &action, NULL);
+    sigaction(SIGPROF, &action, NULL);
+    for (uintptr_t i = 0; i < 3; i++)
+        need(sh_thread_create(&threads[i], NULL, work_under_fire, (void *)(i + 1)) == 0, "one");
+    setitimer(ITIMER_PROF, &often, NULL);
+    need(sh_thread_create(&gun, NULL, fire, threads) == 0, "a thread");
+    while (atomic_load(&signals) < SIGNALS)
+        sched_yield();
+    atomic_store(&stop, true);
+    sh_thread_join(gun, NULL); /* first: the others' names end with them */
+    for (unsigned i = 0; i < 3; i++)
+        sh_thread_join(threads[i], NULL);
+    setitimer(ITIMER_PROF, &(struct itimerval){{0, 0}, {0, 0}}, NULL);
+    verify_now();
+}
+
+/* ---- Libraries ---- */
+
+static void
+load_and_unload(void)
+{
+    char source[80], path[80], command[300];
+    snprintf(path, sizeof path, "/tmp/spanheap-phases-%d.so", (int)getpid());
+    snprintf(source, sizeof source, "%s.c", path);
+    FILE *f = fopen(source, "w");
+    need(f != NULL, "a source file");
+    fputs("static void *data[20000];\nvoid **slot(void) { return &data[19999]; }\n", f);
+    fclose(f);
+    snprintf(command, sizeof command, "cc -shared -fPIC -o %s %s", path, source);
+    need(system(command) == 0, "a library");
+    unlink(source);
+    begin_collections();
+    for (unsigned i = 0; i < 60; i++) {
+        void *library = dlopen(path, RTLD_NOW);
+        void **(*slot)(void);
+        need(library != NULL, "the library is loaded");
+        *(void **)&slot = dlsym(library, "slot");
+        *slot() = tree_build(i, 3);
+        wait_for_phase(i % PHASES);
+        sh_collect();
+        tree_check(*slot(), i, 3);
+        wait_for_phase(i / PHASES % PHASES);
+        need(dlclose(library) == 0, "it goes");
+    }
+    unlink(path);
+    end_collections();
+}
+
+static NOINLINE uintptr_t
+hold_in(void **slot)
+{
+    *slot = fresh_object(300);
+    return hide(*slot);
+}
+
+/* ---- Deep stacks ---- */
+
+enum { DEPTH = 60000 };
+
+/* An object in each frame, found by nobody else. */
+static NOINLINE unsigned
+descend(unsigned depth)
+{
+    uint64_t *own = sh_alloc_noscan(16 + depth % 5 * 16);
+    *own = depth;
+    if (depth == DEPTH)
+        collect();
+    unsigned below = depth < DEPTH ? descend(depth + 1) : 0;
+    need(*own == depth, "an object of a deep stack is alive");
+    SH_KEEP_ALIVE(own);
+    return below + 1;
+}
+
+static void *
+start_descending(void *arg)
+{
+    need(descend(1) == DEPTH, "all frames have returned");
+    return arg;
+}
+
+static void
+recurse(void)
+{
+    pthread_t thread;
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, (size_t)64 << 20);
+    begin_collections();
+    need(sh_thread_create(&thread, &attr, start_descending, NULL) == 0, "a thread");
+    sh_thread_join(thread, NULL);
+    end_collections();
+}
+
+static NOINLINE unsigned
+descend_for_ever(volatile char *above)
+{
+    volatile char here[512];
+    here[0] = *above;
+    return descend_for_ever(here) + (unsigned char)here[0];
+}
+
+static void *
+run_over(void *arg)
+{
+    char top = 1;
+    descend_for_ever(&top);
+    return arg;
+}
+
+/* The end of the stack while others collect: the end of the program, as of any. */
+static void
+recurse_too_deep(void)
+{
+    pthread_t thread;
+    begin_collections();
+    need(sh_thread_create(&thread, NULL, run_over, NULL) == 0, "a thread");
+    sh_thread_join(thread, NULL);
+}
+
+/* ---- The tests ---- */
+
+static const char *const slowly[] = {"SH_STRESS_DELAY=300", "SH_CLOBBER=1", NULL};
+
+static void
+expect_good(const char *part, const char *const *environment)
+{
+    run_anew(&out, part, environment);
+    assert_success(&out);
+}
+
+static void
+test_threads_end_in_every_phase(void **state)
+{
+    (void)state;
+    expect_good("end threads", slowly);
+}
+
+static void
+test_fork_in_every_phase_leaves_a_whole_heap(void **state)
+{
+    (void)state;
+    expect_good("fork", slowly);
+}
+
+static void
+test_storm_of_signals_loses_nothing(void **state)
+{
+    (void)state;
+    expect_good("signals", (const char *const[]){"SH_CLOBBER=1", NULL});
+    expect_good("signals", slowly);
+}
+
+static void
+test_libraries_come_and_go_in_every_phase(void **state)
+{
+    (void)state;
+    expect_good("libraries", slowly);
+}
+
+static void
+test_root_of_a_closed_library_holds_nothing(void **state)
+{
+    (void)state;
+    char path[80], command[300];
+    snprintf(path, sizeof path, "/tmp/spanheap-closed-%d.so", (int)getpid());
+    snprintf(
+        command, sizeof command,
+        "echo 'static void *d; void **slot(void) { return &d; }' | cc -shared -fPIC -xc - -o %s",
+        path);
+    assert_int_equal(system(command), 0);
+    void *library = dlopen(path, RTLD_NOW);
+    void **(*slot)(void);
+    assert_non_null(library);
+    *(void **)&slot = dlsym(library, "slot");
+    uintptr_t hidden = hold_in(slot());
+    collect();
+    assert_true(is_alive(hidden));
+    assert_int_equal(dlclose(library), 0);
+    unlink(path);
+    collect();
+    assert_false(is_alive(hidden));
+}
+
+static void
+test_objects_of_a_deep_recursion_are_alive(void **state)
+{
+    (void)state;
+    expect_good("recurse", slowly);
+}
+
+static void
+test_end_of_a_stack_ends_the_program_and_hangs_nobody(void **state)
+{
+    (void)state;
+    run_anew(&out, "recurse too deep", NULL);
+    assert_int_equal(out.code, UNDER_ASAN ? 99 : 128 + SIGSEGV);
+}
+
+static const struct program_part parts[] = {
+    {"end threads", end_threads},  {"fork", fork_in_phases},
+    {"signals", storm_of_signals}, {"libraries", load_and_unload},
+    {"recurse", recurse},          {"recurse too deep", recurse_too_deep},
+};
+
+int
+main(int argc, char **argv)
+{
+    if (argc > 1)
+        return run_part(parts, COUNT_OF(parts), argv[1]);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_threads_end_in_every_phase),
+        cmocka_unit_test(test_fork_in_every_phase_leaves_a_whole_heap),
+        cmocka_unit_test(test_storm_of_signals_loses_nothing),
+        cmocka_unit_test(test_libraries_come_and_go_in_every_phase),
+        cmocka_unit_test(test_root_of_a_closed_library_holds_nothing),
+        cmocka_unit_test(test_objects_of_a_deep_recursion_are_alive),
+        cmocka_unit_test(test_end_of_a_stack_ends_the_program_and_hangs_nobody),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,65 @@
+"""What compilers say of wrong uses of the allocation functions, by their declarations alone."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.project import here
+
+SOURCE = Path("allocator", "tests", "declarations.c")
+FLAGS = ("-Wall", "-O2", "-Iallocator/include", "-fno-diagnostics-color", "-c", "-o", "/dev/null")
+_WARNING = re.compile(r"^[^:\n]+:(\d+):\d+: warning: .*\[-W([\w+=-]+)\]$", re.MULTILINE)
+_EXPECTED = re.compile(r"/\* expect: ([\w=\- ]+?) \*/")
+
+
+def compiled(*command: str) -> str:
+    """What the compiler said; the test fails if it refused the file."""
+    done = subprocess.run([*command, *FLAGS, str(SOURCE)], cwd=here().root, capture_output=True,
+                          text=True, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def expected() -> dict[int, set[str]]:
+    """By line: the warnings of which one must be given."""
+    lines = (here().root / SOURCE).read_text(encoding="utf-8").splitlines()
+    return {number: set(match[1].split()) for number, line in enumerate(lines, 1)
+            if (match := _EXPECTED.search(line))}
+
+
+def gcc_version() -> int:
+    done = subprocess.run(["gcc", "-dumpversion"], capture_output=True, text=True, check=True)
+    return int(done.stdout.split(".")[0])
+
+
+def test_gcc_warns_at_each_wrong_use_and_nowhere_else() -> None:
+    if gcc_version() < 12:
+        pytest.skip("these warnings came with gcc 12")
+    wanted = expected()
+    given: dict[int, set[str]] = {}
+    for line, name in _WARNING.findall(compiled("gcc", "-std=gnu17")):
+        given.setdefault(int(line), set()).add(name)
+    assert set(given) == set(wanted)
+    assert not [line for line, names in wanted.items() if not names & given[line]]
+
+
+def test_clang_takes_the_declarations_without_a_warning_of_them() -> None:
+    clang = shutil.which("clang") or shutil.which("clang-14")
+    if clang is None:
+        pytest.skip("no clang: apt-get install clang")
+    assert "attribute" not in compiled(clang, "-std=gnu17")
+
+
+def test_cplusplus_takes_the_header() -> None:
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("no g++: apt-get install g++")
+    done = subprocess.run([compiler, "-std=c++17", "-Wall", "-Wextra", "-Iallocator/include", "-x",
+                           "c++", "-fsyntax-only", "allocator/include/spanheap.h"],
+                          cwd=here().root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "attribute" not in done.stderr, done.stderr
