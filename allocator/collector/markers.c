@@ -120,6 +120,17 @@ markers_work(enum marker_role role, uint64_t work_b)
 }
 
 void
+markers_finish(void)
+{
+    for (;;) {
+        markers_work(MARKER_FORCED, UINT64_MAX);
+        if (markers_idle() && markers_close())
+            return;
+        markers_wait();
+    }
+}
+
+void
 markers_forget(void)
 {
     atomic_store(&markers.inside, 0);

@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include "collector/roots.h"
 
+#include "collector/client.h"
 #include "collector/fault.h"
 #include "collector/finalizer.h"
 #include "collector/parked.h"
@@ -229,6 +230,10 @@ roots_read(enum root_set set)
     for (struct registered *r = roots.registered; r != NULL; r = r->next)
         n.data += read_variables(sink, r->range.start, r->range.end);
     n.data += finalizer_read_roots();
+    if (unlikely(client != NULL)) {
+        client->read_roots();
+        client_close_roots();
+    }
     parked_begin(set);
     workbuf_close(&s.frames);
     workbuf_close(&s.variables);
