@@ -1,14 +1,14 @@
 /*
  * In place of collector/defaults.c. Programs for gc.h have no write barriers, so marking stops the
- * world; and they expect no collection but when the heap has grown. GC_free_space_divisor is 3, by
- * which Boehm's collector lets the heap grow by two thirds of what lives.
+ * world; and they expect no collection but when the heap has grown. 40 percent is 120 divided by
+ * GC_free_space_divisor, which is 3 (gc_settings.c).
  */
 #include "collector/barrier.h"
 #include "collector/cycle.h"
 #include "collector/settings.h"
 
 const struct settings settings_default = {
-    .gogc = 66,
+    .gogc = 40,
     .memory_limit_b = UINT64_MAX,
     .huge_pages = SETTING_UNSET,
     .period_s = 0,

@@ -6,10 +6,11 @@
 
 #include <stdio.h>
 
-#define GROWTH_PERCENT 200 /* divided by GC_free_space_divisor */
+#define GROWTH_PERCENT 120 /* divided by GC_free_space_divisor */
 
 static struct {
-    GC_word divisor; /* that the heap grows by */
+    GC_word divisor;    /* that the heap grows by */
+    uint64_t reached_b; /* by the heap, at the beginning of a collection */
     GC_on_collection_event_proc on_event;
     GC_on_thread_event_proc on_thread;
     GC_start_callback_proc on_start;
@@ -31,15 +32,33 @@ static struct {
 
 /* ---- How far the heap grows ---- */
 
-/* Under the cycle lock. */
+static int
+growth_percent(void)
+{
+    return set.divisor > GROWTH_PERCENT ? 1 : (int)(GROWTH_PERCENT / set.divisor);
+}
+
+/* Memory that the program has had once is used up again before the next collection, as Boehm's
+   collector does: a heap never shrinks, but for GC_gcollect_and_unmap(). Under the cycle lock. */
+static void
+keep_reached_size(void)
+{
+    uint64_t reached_b = atomic_load(&heap_size.live_b);
+    if (reached_b <= set.reached_b)
+        return;
+    set.reached_b = reached_b;
+    pacing_set_least_goal(reached_b);
+}
+
 void
 gc_settings_look(void)
 {
+    keep_reached_size();
     GC_word divisor = GC_free_space_divisor == 0 ? 1 : GC_free_space_divisor;
     if (divisor == set.divisor)
         return;
     set.divisor = divisor;
-    pacing_set_gogc((int)(divisor > GROWTH_PERCENT ? 1 : GROWTH_PERCENT / divisor));
+    pacing_set_gogc(growth_percent());
 }
 
 void
@@ -65,18 +84,18 @@ GC_set_max_heap_size(GC_word size)
     sh_set_memory_limit(size == 0 ? SH_NO_MEMORY_LIMIT : size);
 }
 
-/* The heap grows by itself: only the wish to let it grow is kept, until the next collection. */
+/* The heap grows by itself: nothing collects before it has. */
 int
 GC_expand_hp(size_t size)
 {
     gc_start();
     if (size > pageheap.reserved_b)
         return 0;
-    uint64_t goal_b = atomic_load(&cycle.goal_b);
-    if (goal_b != UINT64_MAX) {
-        atomic_store(&cycle.goal_b, goal_b + size);
-        atomic_store(&cycle.trigger_b, goal_b + size);
-    }
+    gc_alloc_lock_take();
+    set.reached_b = size + (set.reached_b > 0 ? set.reached_b : atomic_load(&heap_size.live_b));
+    pacing_set_least_goal(set.reached_b);
+    pacing_set_gogc(growth_percent());
+    gc_alloc_lock_drop();
     return 1;
 }
 
@@ -148,6 +167,11 @@ GC_gcollect(void)
 void
 GC_gcollect_and_unmap(void)
 {
+    gc_start();
+    gc_alloc_lock_take();
+    set.reached_b = 0;
+    gc_alloc_lock_drop();
+    pacing_set_least_goal(0);
     if (GC_try_to_collect(never_stop))
         sh_release_memory();
 }
