@@ -2,6 +2,7 @@
 #
 #     make -C allocator gc
 #     LD_LIBRARY_PATH=allocator/build/shims w3m -dump page.html
+#     make -C allocator gc-programs       programs of the distribution, compared with themselves
 #
 # All of spanheap but Go's types, with settings of its own.
 GC_SOURCES := $(addprefix shims/,gc_init.c gc_table.c gc_alloc.c gc_held.c gc_kinds.c gc_typed.c \
@@ -12,7 +13,7 @@ GC_OBJECTS := $(call objects,shims/objects,$(GC_SOURCES)) $(call objects,shared,
 GC_LIBRARY := $(BUILD)/shims/libgc.so.1
 GC_INSTALLED := $(DESTDIR)$(PREFIX)/lib/spanheap
 
-.PHONY: gc install-gc
+.PHONY: gc install-gc gc-programs
 gc: $(GC_LIBRARY)
 
 $(GC_LIBRARY): $(GC_OBJECTS) shims/gc.map
@@ -23,6 +24,9 @@ $(GC_LIBRARY): $(GC_OBJECTS) shims/gc.map
 $(BUILD)/shims/objects/%.o: %.c
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_CFLAGS) -Ishims/include -fPIC -c -o $@ $<
+
+gc-programs: gc
+	@/usr/bin/python3 shims/gc_programs.py --library $(BUILD)/shims
 
 # Not where the loader looks by itself: a program asks for it by LD_LIBRARY_PATH.
 install: install-gc

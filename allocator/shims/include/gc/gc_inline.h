@@ -51,7 +51,7 @@ GC_API void GC_CALL GC_print_free_list(int kind, size_t granules);
             break;                                                                                 \
         }                                                                                          \
         gc_first = (GC_word)*gc_list;                                                              \
-        if (gc_first < (GC_word)(num_direct)) {                                                    \
+        if ((GC_signed_word)(gc_first - (GC_word)(num_direct)) < 0) {                                                    \
             *gc_list = (void *)(gc_first + 1);                                                     \
             (result) = (default_expr);                                                             \
             break;                                                                                 \
