@@ -13,20 +13,20 @@
 #include <spanheap.h>
 
 enum client_event {
-    CLIENT_START,       /* a collection begins; by the thread that does it, under the cycle lock */
-    CLIENT_STOPPED,     /* the world has just been stopped */
-    CLIENT_RELEASING,   /* it is about to be let go */
-    CLIENT_RELEASED,    /* it was; the safe state */
-    CLIENT_END,         /* all is done but the sweep */
+    CLIENT_START,     /* a collection begins; by the thread that does it, under the cycle lock */
+    CLIENT_STOPPED,   /* the world has just been stopped */
+    CLIENT_RELEASING, /* it is about to be let go */
+    CLIENT_RELEASED,  /* it was; the safe state */
+    CLIENT_END,       /* all is done but the sweep */
 };
 
 struct client {
     bool (*may_begin)(enum sh_gc_trigger trigger); /* false: no collection now */
     void (*on_event)(enum client_event event);
-    void (*read_roots)(void);  /* in the stop: client_add_word(), client_add_range() */
-    void (*after_mark)(void);  /* in the stop: asks for marks, and marks more */
+    void (*read_roots)(void); /* in the stop: client_add_word(), client_add_range() */
+    void (*after_mark)(void); /* in the stop: asks for marks, and marks more */
     bool (*scans_module)(const char *name, uintptr_t start, size_t size); /* its data is a root */
-    void (*lock_for_fork)(void); /* locks of RANK_CLIENT */
+    void (*lock_for_fork)(void);                                          /* locks of RANK_CLIENT */
     void (*unlock_after_fork)(void);
 };
 extern const struct client *client;

@@ -10,7 +10,7 @@ _Atomic uint32_t markers_hungry SH_STATE;
 static struct {
     _Atomic uint32_t inside, closed;
     _Atomic uint32_t finishing; /* somebody in a stop waits for those inside to leave */
-    _Atomic uint32_t bell; /* changes when there may be work; waiters sleep on it */
+    _Atomic uint32_t bell;      /* changes when there may be work; waiters sleep on it */
     _Atomic uint64_t marked_b, scanned_b, cpu_ns[NROLES];
 } markers SH_STATE = {.closed = 1};
 

@@ -59,7 +59,7 @@ struct pacer_workers {
 
 struct pacer {
     /* Settings; see pacer_set_*(). */
-    int percent; /* GOGC; -1: off */
+    int percent;           /* GOGC; -1: off */
     uint64_t least_goal_b; /* no goal by GOGC is less; 0 in Go */
     uint64_t memory_limit_b;
 

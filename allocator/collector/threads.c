@@ -253,6 +253,12 @@ world_leave_self(struct thread *t)
 
 static _Thread_local int leave_rounds __attribute__((tls_model("initial-exec")));
 
+bool
+threads_is_ending(void)
+{
+    return leave_rounds >= LEAVE_ROUND;
+}
+
 static void
 on_thread_end(void *arg)
 {

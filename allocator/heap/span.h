@@ -289,8 +289,8 @@ void span_whiten(struct span *s);
 /** Forgets all marks. */
 void span_clear_marks(struct span *s);
 
-/** Whether the word just past an untyped object keeps it. Cleared before the first allocation by who
- * makes each object a byte longer instead. */
+/** Whether the word just past an untyped object keeps it. Cleared before the first allocation by
+ * who makes each object a byte longer instead. */
 extern bool span_end_keeps;
 
 /** Set in the stop that begins a collection, cleared in the one that ends it. */

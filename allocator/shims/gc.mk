@@ -2,6 +2,7 @@
 #
 #     make -C allocator gc
 #     LD_LIBRARY_PATH=allocator/build/shims w3m -dump page.html
+#     make -C allocator gc-figures        time and memory beside Boehm's library; ROUNDS=5
 #     make -C allocator gc-programs       programs of the distribution, compared with themselves
 #
 # All of spanheap but Go's types, with settings of its own.
@@ -13,7 +14,7 @@ GC_OBJECTS := $(call objects,shims/objects,$(GC_SOURCES)) $(call objects,shared,
 GC_LIBRARY := $(BUILD)/shims/libgc.so.1
 GC_INSTALLED := $(DESTDIR)$(PREFIX)/lib/spanheap
 
-.PHONY: gc install-gc gc-programs
+.PHONY: gc install-gc gc-programs gc-figures
 gc: $(GC_LIBRARY)
 
 $(GC_LIBRARY): $(GC_OBJECTS) shims/gc.map
@@ -27,6 +28,15 @@ $(BUILD)/shims/objects/%.o: %.c
 
 gc-programs: gc
 	@/usr/bin/python3 shims/gc_programs.py --library $(BUILD)/shims
+
+# The works of bench/ as written for Boehm, linked so that the library can be exchanged.
+GC_BENCH := $(addprefix $(BUILD)/shims/bench/,binary-trees gcbench)
+$(GC_BENCH): $(BUILD)/shims/bench/%: $(BENCH)/objects/boehm/%.o $(BENCH)/objects/boehm/work.o
+	@mkdir -p $(@D)
+	@$(CC) -O2 -o $@ $^ -lgc -pthread
+gc-figures: gc $(GC_BENCH)
+	@/usr/bin/python3 shims/gc_figures.py --library $(BUILD)/shims --rounds $(or $(ROUNDS),5) \
+		$(GC_BENCH)
 
 # Not where the loader looks by itself: a program asks for it by LD_LIBRARY_PATH.
 install: install-gc

@@ -1,5 +1,5 @@
-/* What is not offered: each ends the program with its own name. Not declared as in the headers, since
-   none of them returns. */
+/* What is not offered: each ends the program with its own name. Not declared as in the headers,
+   since none of them returns. */
 #include "shims/gc_die.h"
 
 #define ABSENT(name)                                                                               \

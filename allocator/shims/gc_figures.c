@@ -299,8 +299,8 @@ GC_dump_named(const char *name)
     struct pages_now m = pages_now();
     if (name != NULL)
         GC_printf("***GC dump %s\n", name);
-    GC_printf("***Heap: %lu bytes held, %lu in objects, %lu given back; %lu collections\n", m.held_b,
-              in_objects_b(&m), m.unmapped_b, GC_get_gc_no());
+    GC_printf("***Heap: %lu bytes held, %lu in objects, %lu given back; %lu collections\n",
+              m.held_b, in_objects_b(&m), m.unmapped_b, GC_get_gc_no());
     GC_printf("***Found live by the last one: %lu bytes; roots: %lu of stacks, %lu of data\n",
               cycle.marked_b, cycle.roots.stacks, cycle.roots.data);
     GC_dump_finalization();

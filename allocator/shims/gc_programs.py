@@ -93,7 +93,8 @@ def loads(program: Program, library: Path) -> bool:
     """Whether the program takes the library that it is offered."""
     full = {**os.environ, "LD_LIBRARY_PATH": str(library)}
     binary = shutil.which(program.command[0])
-    done = subprocess.run(["ldd", str(binary)], env=full, capture_output=True, text=True, check=False)
+    done = subprocess.run(["ldd", str(binary)], env=full, capture_output=True, text=True,
+                          check=False)
     return str(library / "libgc.so.1") in done.stdout
 
 

@@ -138,8 +138,8 @@ void
 GC_exclude_static_roots(void *low, void *high_plus_1)
 {
     gc_alloc_lock_take();
-    bool room = segments_exclude((uintptr_t)low & ~(WORD_B - 1),
-                                 round_up((uintptr_t)high_plus_1, WORD_B));
+    bool room =
+        segments_exclude((uintptr_t)low & ~(WORD_B - 1), round_up((uintptr_t)high_plus_1, WORD_B));
     gc_alloc_lock_drop();
     if (!room)
         gc_die("GC_exclude_static_roots: too many");

@@ -20,7 +20,7 @@ from harness.project import here
 SHIMS = here().allocator / "shims"
 TESTS = SHIMS / "tests"
 PROGRAMS = ("objects", "finalizers", "threads", "roots", "kinds")
-DISTRIBUTION = ("w3m", "guile", "ecl", "asymptote", "neko")
+DISTRIBUTION = ("w3m", "guile", "ecl", "neko")  # asymptote brings TeX with it
 DEBIAN_HEADER = Path("/usr/include/gc/gc.h")
 LIMIT_S = 60
 
@@ -84,6 +84,10 @@ def test_program_runs_with_our_header(folder: Path, tmp_path: Path, name: str,
                                       checked: str) -> None:
     program = compile_program(TESTS / f"{name}.c", tmp_path / name, *ours(folder))
     run(program, at=folder, SH_VERIFY=checked, SH_CLOBBER=checked)
+
+
+def test_thread_that_nobody_registered(folder: Path, tmp_path: Path) -> None:
+    run(compile_program(TESTS / "stranger.c", tmp_path / "stranger", *ours(folder)), at=folder)
 
 
 def test_headers_are_cxx(folder: Path, tmp_path: Path) -> None:

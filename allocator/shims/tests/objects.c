@@ -67,7 +67,8 @@ aligned(void)
         char *p = GC_memalign(alignment, 100);
         CHECK((uintptr_t)p % alignment == 0 && GC_base(p + 99) != NULL);
         void *q = NULL;
-        CHECK(GC_posix_memalign(&q, alignment, alignment + 3) == 0 && (uintptr_t)q % alignment == 0);
+        CHECK(GC_posix_memalign(&q, alignment, alignment + 3) == 0 &&
+              (uintptr_t)q % alignment == 0);
     }
     void *q = NULL;
     CHECK(GC_posix_memalign(&q, 24, 100) == EINVAL);

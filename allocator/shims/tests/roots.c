@@ -146,10 +146,10 @@ told(void)
     GC_set_start_callback(NULL);
     CHECK(starts >= 1 && nevents >= 8 && events[0] == GC_EVENT_START);
     int last = -1;
-    static const int in_turn[] = {GC_EVENT_PRE_STOP_WORLD,   GC_EVENT_POST_STOP_WORLD,
-                                  GC_EVENT_MARK_START,       GC_EVENT_MARK_END,
-                                  GC_EVENT_PRE_START_WORLD,  GC_EVENT_POST_START_WORLD,
-                                  GC_EVENT_RECLAIM_START,    GC_EVENT_RECLAIM_END};
+    static const int in_turn[] = {GC_EVENT_PRE_STOP_WORLD,  GC_EVENT_POST_STOP_WORLD,
+                                  GC_EVENT_MARK_START,      GC_EVENT_MARK_END,
+                                  GC_EVENT_PRE_START_WORLD, GC_EVENT_POST_START_WORLD,
+                                  GC_EVENT_RECLAIM_START,   GC_EVENT_RECLAIM_END};
     for (size_t i = 0; i < sizeof in_turn / sizeof *in_turn; i++) {
         int at = 0;
         while (at < nevents && events[at] != in_turn[i])

@@ -49,16 +49,16 @@ GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL GC_malloc_atomic(size_
 GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL GC_malloc_uncollectable(size_t size);
 /** Not taken back before GC_free(), and not scanned. */
 GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL
-GC_malloc_atomic_uncollectable(size_t size);
+    GC_malloc_atomic_uncollectable(size_t size);
 /** For large objects to whose start, or its neighbourhood, the program keeps a pointer. */
 GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL GC_malloc_ignore_off_page(size_t size);
 GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL
-GC_malloc_atomic_ignore_off_page(size_t size);
+    GC_malloc_atomic_ignore_off_page(size_t size);
 GC_API GC_ATTR_MALLOC char *GC_CALL GC_strdup(const char *text);
 GC_API GC_ATTR_MALLOC char *GC_CALL GC_strndup(const char *text, size_t most) GC_ATTR_NONNULL(1);
 /** alignment: a power of two up to 8192. */
-GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(2) void *GC_CALL GC_memalign(size_t alignment,
-                                                                      size_t size);
+GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(2) void *GC_CALL
+    GC_memalign(size_t alignment, size_t size);
 /** 0, EINVAL or ENOMEM. */
 GC_API int GC_CALL GC_posix_memalign(void **result, size_t alignment, size_t size)
     GC_ATTR_NONNULL(1);
@@ -71,7 +71,7 @@ GC_API GC_ATTR_MALLOC void *GC_CALL GC_malloc_many(size_t size);
 #define GC_NEXT(p) (*(void **)(p))
 
 GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) GC_ATTR_DEPRECATED void *GC_CALL
-GC_malloc_stubborn(size_t size);
+    GC_malloc_stubborn(size_t size);
 GC_API GC_ATTR_DEPRECATED void GC_CALL GC_change_stubborn(const void *p);
 GC_API void GC_CALL GC_end_stubborn_change(const void *p) GC_ATTR_NONNULL(1);
 
@@ -272,8 +272,8 @@ GC_API void GC_CALL GC_set_allocd_bytes_per_finalizer(GC_word bytes);
 GC_API GC_word GC_CALL GC_get_allocd_bytes_per_finalizer(void);
 
 /**
- * *link, which the collector must not see as a pointer (it is in a pointer-free object, or hidden by
- * GC_HIDE_POINTER()), becomes 0 when the object dies, before finalizers run. GC_SUCCESS;
+ * *link, which the collector must not see as a pointer (it is in a pointer-free object, or hidden
+ * by GC_HIDE_POINTER()), becomes 0 when the object dies, before finalizers run. GC_SUCCESS;
  * GC_DUPLICATE: it was registered, and is now for this object; GC_NO_MEMORY. Read it inside
  * GC_call_with_alloc_lock().
  */
@@ -432,24 +432,24 @@ GC_API int GC_CALL GC_get_force_unmap_on_gcollect(void);
 
 /* ---- Debugging forms: file and line are not kept ---- */
 
-GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL GC_debug_malloc(size_t size,
-                                                                          GC_EXTRA_PARAMS);
-GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL GC_debug_malloc_atomic(size_t size,
-                                                                                 GC_EXTRA_PARAMS);
 GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL
-GC_debug_malloc_uncollectable(size_t size, GC_EXTRA_PARAMS);
+    GC_debug_malloc(size_t size, GC_EXTRA_PARAMS);
 GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL
-GC_debug_malloc_atomic_uncollectable(size_t size, GC_EXTRA_PARAMS);
+    GC_debug_malloc_atomic(size_t size, GC_EXTRA_PARAMS);
 GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL
-GC_debug_malloc_ignore_off_page(size_t size, GC_EXTRA_PARAMS);
+    GC_debug_malloc_uncollectable(size_t size, GC_EXTRA_PARAMS);
 GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL
-GC_debug_malloc_atomic_ignore_off_page(size_t size, GC_EXTRA_PARAMS);
+    GC_debug_malloc_atomic_uncollectable(size_t size, GC_EXTRA_PARAMS);
+GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL
+    GC_debug_malloc_ignore_off_page(size_t size, GC_EXTRA_PARAMS);
+GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL
+    GC_debug_malloc_atomic_ignore_off_page(size_t size, GC_EXTRA_PARAMS);
 GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) GC_ATTR_DEPRECATED void *GC_CALL
-GC_debug_malloc_stubborn(size_t size, GC_EXTRA_PARAMS);
+    GC_debug_malloc_stubborn(size_t size, GC_EXTRA_PARAMS);
 GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL GC_debug_malloc_replacement(size_t size);
 GC_API GC_ATTR_MALLOC char *GC_CALL GC_debug_strdup(const char *text, GC_EXTRA_PARAMS);
-GC_API GC_ATTR_MALLOC char *GC_CALL GC_debug_strndup(const char *text, size_t most,
-                                                     GC_EXTRA_PARAMS) GC_ATTR_NONNULL(1);
+GC_API GC_ATTR_MALLOC char *GC_CALL GC_debug_strndup(const char *text, size_t most, GC_EXTRA_PARAMS)
+    GC_ATTR_NONNULL(1);
 GC_API void *GC_CALL GC_debug_realloc(void *p, size_t size, GC_EXTRA_PARAMS) GC_ATTR_ALLOC_SIZE(2);
 GC_API GC_ATTR_ALLOC_SIZE(2) void *GC_CALL GC_debug_realloc_replacement(void *p, size_t size);
 GC_API void GC_CALL GC_debug_free(void *p);

@@ -11,9 +11,9 @@ extern "C" {
 GC_API void GC_CALL GC_init_gcj_malloc(int proc_index, void *proc);
 GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL GC_gcj_malloc(size_t size, void *table);
 GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL
-GC_gcj_malloc_ignore_off_page(size_t size, void *table);
+    GC_gcj_malloc_ignore_off_page(size_t size, void *table);
 GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL
-GC_debug_gcj_malloc(size_t size, void *table, GC_EXTRA_PARAMS);
+    GC_debug_gcj_malloc(size_t size, void *table, GC_EXTRA_PARAMS);
 GC_API int GC_gcj_kind;
 GC_API int GC_gcj_debug_kind;
 #ifdef GC_DEBUG

@@ -33,7 +33,7 @@ extern "C" {
 GC_API void GC_CALL GC_generic_malloc_many(size_t size, int kind, void **result);
 GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL GC_malloc_kind(size_t size, int kind);
 GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL
-GC_malloc_kind_global(size_t size, int kind);
+    GC_malloc_kind_global(size_t size, int kind);
 GC_API void GC_CALL GC_print_free_list(int kind, size_t granules);
 
 /*
@@ -51,7 +51,7 @@ GC_API void GC_CALL GC_print_free_list(int kind, size_t granules);
             break;                                                                                 \
         }                                                                                          \
         gc_first = (GC_word)*gc_list;                                                              \
-        if ((GC_signed_word)(gc_first - (GC_word)(num_direct)) < 0) {                                                    \
+        if ((GC_signed_word)(gc_first - (GC_word)(num_direct)) < 0) {                              \
             *gc_list = (void *)(gc_first + 1);                                                     \
             (result) = (default_expr);                                                             \
             break;                                                                                 \
@@ -68,8 +68,8 @@ GC_API void GC_CALL GC_print_free_list(int kind, size_t granules);
             break;                                                                                 \
         }                                                                                          \
         (result) = (void *)gc_first;                                                               \
-        *gc_list = *(void **)gc_first != NULL ? *(void **)gc_first                                 \
-                                              : (void *)(GC_word)(num_direct);                     \
+        *gc_list =                                                                                 \
+            *(void **)gc_first != NULL ? *(void **)gc_first : (void *)(GC_word)(num_direct);       \
         GC_PREFETCH_FOR_WRITE(*gc_list);                                                           \
         init;                                                                                      \
     } while (0)

@@ -22,12 +22,12 @@ typedef GC_word GC_descr;
 GC_API GC_descr GC_CALL GC_make_descriptor(const GC_word *bitmap, size_t bits);
 /** size bytes, zeroed, that begin with what the descriptor tells. */
 GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL
-GC_malloc_explicitly_typed(size_t size, GC_descr descr);
+    GC_malloc_explicitly_typed(size_t size, GC_descr descr);
 GC_API GC_ATTR_MALLOC GC_ATTR_ALLOC_SIZE(1) void *GC_CALL
-GC_malloc_explicitly_typed_ignore_off_page(size_t size, GC_descr descr);
+    GC_malloc_explicitly_typed_ignore_off_page(size_t size, GC_descr descr);
 /** n elements of that kind. */
 GC_API GC_ATTR_MALLOC GC_ATTR_CALLOC_SIZE(1, 2) void *GC_CALL
-GC_calloc_explicitly_typed(size_t n, size_t size, GC_descr descr);
+    GC_calloc_explicitly_typed(size_t n, size_t size, GC_descr descr);
 
 #ifdef GC_DEBUG
 #define GC_MALLOC_EXPLICITLY_TYPED(size, d) ((void)(d), GC_MALLOC(size))
