@@ -2,6 +2,7 @@
 
 #include "collector/assist.h"
 #include "collector/background.h"
+#include "collector/client.h"
 #include "collector/fault.h"
 #include "collector/pacing.h"
 #include "collector/parked.h"
@@ -315,12 +316,9 @@ mark_in_stop(void)
     struct cycle_record *r = &cycle.now;
     uint64_t start_ns = os_now_ns();
     background_wake();
-    for (;;) {
-        markers_work(MARKER_FORCED, UINT64_MAX);
-        if (markers_idle() && markers_close())
-            break;
-        markers_wait();
-    }
+    markers_finish();
+    if (unlikely(client != NULL))
+        client->after_mark();
     r->mark_ns = os_now_ns() - start_ns + r->pause.roots_ns;
 }
 
@@ -349,6 +347,13 @@ mark_stopped(void)
 }
 
 static void
+tell_client(enum client_event event)
+{
+    if (unlikely(client != NULL))
+        client->on_event(event);
+}
+
+static void
 stop_to_begin(void *arg)
 {
     struct request *q = arg;
@@ -359,6 +364,7 @@ stop_to_begin(void *arg)
     pause->start_ns = os_now_ns();
     world_stop();
     pause->signal_ns = os_now_ns() - pause->start_ns;
+    tell_client(CLIENT_STOPPED);
     begin_marking(pause);
     struct cycle_record *r = &cycle.now;
     r->pause.roots_ns = pause->roots_ns;
@@ -375,7 +381,9 @@ stop_to_begin(void *arg)
         pause->length_ns = os_now_ns() - pause->start_ns;
         r->stop_ns = pause->length_ns;
     }
+    tell_client(CLIENT_RELEASING);
     world_start();
+    tell_client(CLIENT_RELEASED);
     stress_edge();
     if (fault(FAULT_BARRIER_LATE) && !q->ended) {
         struct timespec late = {0, 200000};
@@ -389,6 +397,8 @@ static bool
 still_needed(const struct request *q)
 {
     bool automatic = q->trigger == SH_TRIGGER_HEAP || q->trigger == SH_TRIGGER_TIME;
+    if (unlikely(client != NULL && !client->may_begin(q->trigger)))
+        return false;
     return !automatic || atomic_load(&cycle.cycles) == q->seen_cycles;
 }
 
@@ -406,7 +416,9 @@ begin(void *arg)
         world.processors = os_processors(); /* a system call: not in the stop */
         background_start();
         sweep_finish(cache_self);
+        tell_client(CLIENT_START);
         segments_with_loader_locked(stop_to_begin, q);
+        tell_client(CLIENT_END);
         report_stop(&q->pause, q->ended);
     }
     lock_drop(&world.cycle_lock);

@@ -11,6 +11,7 @@
  * A thread may be anywhere in its fast path at that moment. In the child its cached spans go back
  * to the central lists, with their slots counted anew.
  */
+#include "collector/client.h"
 #include "collector/cycle.h"
 #include "collector/finalizer.h"
 #include "collector/world.h"
@@ -38,6 +39,8 @@ before(void)
         while (t != thread_self() && atomic_load(&t->cache.in_slow))
             sched_yield();
     finalizer_lock_for_fork();
+    if (client != NULL)
+        client->lock_for_fork();
     observe_lock_for_fork();
     lock_take(&pageheap.lock);
     meta_lock_for_fork();
@@ -51,6 +54,8 @@ unlock_all(void)
     meta_unlock_for_fork();
     lock_drop(&pageheap.lock);
     observe_unlock_for_fork();
+    if (client != NULL)
+        client->unlock_after_fork();
     finalizer_unlock_for_fork();
     cache_fork_end();
     symbols_unlock_for_fork();

@@ -1,6 +1,7 @@
 /* The start of the library. It runs as a constructor, or at the first call that comes earlier. */
 #include "collector/background.h"
 #include "collector/barrier.h"
+#include "collector/client.h"
 #include "collector/cycle.h"
 #include "collector/pacing.h"
 #include "collector/settings.h"
@@ -97,6 +98,8 @@ struct cache *
 hook_attach_caller(void)
 {
     sh_init();
+    if (cache_self == NULL && client != NULL && !threads_is_ending())
+        sh_thread_attach(); /* its programs have no other word for it */
     sh_require(
         cache_self != NULL,
         "a thread that is not attached uses the heap: make it with sh_thread_create, or let it "

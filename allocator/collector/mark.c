@@ -28,6 +28,8 @@
 #define SHARE_EVERY 64             /* objects scanned between two looks at hungry markers */
 #define NEIGHBOURS_MAX 128         /* that wait at a time */
 
+bool mark_zombies_are_fatal SH_STATE = true;
+
 void
 mark_init(struct marker *m)
 {
@@ -121,7 +123,8 @@ mark_exact_slow(struct marker *m, struct span *s, uint32_t index, const struct c
         return;
     if (watch_read(c->slot) != c->address || keep_by_end(m, c->address))
         return;
-    die_of_zombie(c->slot, c->address);
+    if (mark_zombies_are_fatal)
+        die_of_zombie(c->slot, c->address);
 }
 
 /* ---- The ring ---- */

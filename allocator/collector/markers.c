@@ -9,7 +9,8 @@ _Atomic uint32_t markers_hungry SH_STATE;
 
 static struct {
     _Atomic uint32_t inside, closed;
-    _Atomic uint32_t bell; /* changes when there may be work; waiters sleep on it */
+    _Atomic uint32_t finishing; /* somebody in a stop waits for those inside to leave */
+    _Atomic uint32_t bell;      /* changes when there may be work; waiters sleep on it */
     _Atomic uint64_t marked_b, scanned_b, cpu_ns[NROLES];
 } markers SH_STATE = {.closed = 1};
 
@@ -64,7 +65,8 @@ markers_leave(struct marker *m, enum marker_role role, uint64_t cpu_ns)
     markers_add(m);
     atomic_fetch_add(&markers.cpu_ns[role], cpu_ns);
     mark_init(m);
-    atomic_fetch_sub(&markers.inside, 1);
+    if (atomic_fetch_sub(&markers.inside, 1) == 1 && atomic_load(&markers.finishing))
+        markers_wake();
 }
 
 bool
@@ -120,9 +122,23 @@ markers_work(enum marker_role role, uint64_t work_b)
 }
 
 void
+markers_finish(void)
+{
+    atomic_store(&markers.finishing, 1);
+    for (;;) {
+        markers_work(MARKER_FORCED, UINT64_MAX);
+        if (markers_idle() && markers_close())
+            break;
+        markers_wait();
+    }
+    atomic_store(&markers.finishing, 0);
+}
+
+void
 markers_forget(void)
 {
     atomic_store(&markers.inside, 0);
     atomic_store(&markers.closed, 1);
+    atomic_store(&markers.finishing, 0);
     atomic_store(&markers_hungry, 0);
 }

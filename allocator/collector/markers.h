@@ -55,6 +55,9 @@ void markers_wake(void);
  */
 uint64_t markers_work(enum marker_role role, uint64_t work_b);
 
+/** Marks, with whoever else does, until nothing is left, and closes the door. In a stop. */
+void markers_finish(void);
+
 /** In the child of a fork there are no markers. */
 void markers_forget(void);
 

@@ -167,6 +167,8 @@ pacer_commit(struct pacer *p, bool sweep_done)
 {
     p->sweep_until_b = sweep_done ? 0 : saturate_add(p->live_b, PACER_SWEEP_ROOM_B);
     p->percent_goal_b = pacer_heap_goal(p->marked_b, p->last_stacks_b, p->globals_b, p->percent);
+    if (p->percent_goal_b < p->least_goal_b)
+        p->percent_goal_b = p->least_goal_b;
     p->runway_b = runway(p);
 }
 

@@ -59,7 +59,8 @@ struct pacer_workers {
 
 struct pacer {
     /* Settings; see pacer_set_*(). */
-    int percent; /* GOGC; -1: off */
+    int percent;           /* GOGC; -1: off */
+    uint64_t least_goal_b; /* no goal by GOGC is less; 0 in Go */
     uint64_t memory_limit_b;
 
     /* The owner keeps these. */
@@ -79,7 +80,7 @@ struct pacer {
     struct pi_controller pi; /* smooths cons_mark */
 
     /* Set by pacer_commit. */
-    uint64_t percent_goal_b; /* goal by GOGC alone */
+    uint64_t percent_goal_b; /* goal by GOGC alone, or least_goal_b */
     uint64_t sweep_until_b;  /* no trigger below this: sweeping needs the way; 0: it is over */
     uint64_t runway_b;
 

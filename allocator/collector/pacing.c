@@ -231,6 +231,14 @@ pacing_set_gogc(int percent)
     return old;
 }
 
+void
+pacing_set_least_goal(uint64_t least_b)
+{
+    enter();
+    pacing.pacer.least_goal_b = least_b;
+    leave();
+}
+
 uint64_t
 pacing_set_memory_limit(uint64_t limit_b)
 {

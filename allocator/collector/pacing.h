@@ -45,6 +45,9 @@ void pacing_count_live(uint64_t size);
 uint64_t pacing_over_limit(void);
 /** The collector has used more than its half of the processors: no thread assists now. */
 bool pacing_is_limiting(void);
+/** Lets the heap grow so far whatever lives, from the next goal on. For a client of the collector.
+ */
+void pacing_set_least_goal(uint64_t least_b);
 /** How long that took: it is the collector's time, like an assist. */
 void pacing_add_release(uint64_t ns);
 

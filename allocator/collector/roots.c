@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include "collector/roots.h"
 
+#include "collector/client.h"
 #include "collector/fault.h"
 #include "collector/finalizer.h"
 #include "collector/parked.h"
@@ -251,6 +252,10 @@ roots_read(enum root_set set)
     struct sink sink = {NULL, NULL, {0, 0}};
     roots_each(set, read_into, &sink);
     sink.n.data += finalizer_read_roots();
+    if (unlikely(client != NULL)) {
+        client->read_roots();
+        client_close_roots();
+    }
     parked_begin(set);
     workbuf_close(&sink.frames);
     workbuf_close(&sink.variables);

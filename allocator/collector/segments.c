@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "collector/segments.h"
 
+#include "collector/client.h"
 #include "heap/os.h"
 
 #include <link.h>
@@ -8,7 +9,12 @@
 #define MAX_RANGES 8192
 #define MAX_TLS 4096
 
+#define MAX_EXCLUDED 512
+
 struct segments segments SH_STATE;
+
+static struct range excluded[MAX_EXCLUDED] SH_STATE;
+static size_t nexcluded SH_STATE;
 
 /* The library's own data, see SH_STATE. The linker defines the names. */
 extern char __start_spanheap_state[] __attribute__((visibility("hidden")));
@@ -35,6 +41,12 @@ add_without(uintptr_t start, uintptr_t end, struct range cut)
     add_range(cut.end, end);
 }
 
+static bool
+client_scans(const struct dl_phdr_info *info, uintptr_t start, uintptr_t end)
+{
+    return client == NULL || client->scans_module(info->dlpi_name, start, end - start);
+}
+
 static int
 note_module(struct dl_phdr_info *info, size_t size, void *arg)
 {
@@ -44,7 +56,8 @@ note_module(struct dl_phdr_info *info, size_t size, void *arg)
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[i];
         uintptr_t start = info->dlpi_addr + header->p_vaddr, end = start + header->p_memsz;
-        if (header->p_type == PT_LOAD && (header->p_flags & PF_W) != 0)
+        if (header->p_type == PT_LOAD && (header->p_flags & PF_W) != 0 &&
+            client_scans(info, start, end))
             add_without(start, end, own);
         if (header->p_type == PT_LOAD && (header->p_flags & (PF_X | PF_R)) == (PF_X | PF_R) &&
             segments.ncode < MAX_RANGES)
@@ -67,11 +80,54 @@ segments_init(void)
                "no memory for the table of data segments");
 }
 
+/* Takes what is excluded out of the ranges that are in the table. */
+static void
+cut_excluded(void)
+{
+    for (size_t i = 0; i < nexcluded; i++) {
+        size_t n = segments.ndata;
+        for (size_t j = 0; j < n; j++) {
+            struct range r = segments.data[j];
+            segments.data[j] = (struct range){0, 0};
+            add_without(r.start, r.end, excluded[i]);
+        }
+        size_t kept = 0;
+        for (size_t j = 0; j < segments.ndata; j++)
+            if (segments.data[j].end != 0)
+                segments.data[kept++] = segments.data[j];
+        segments.ndata = kept;
+    }
+}
+
 static void
 read_table(void)
 {
     segments.ndata = segments.ntls = segments.ncode = 0;
     dl_iterate_phdr(note_module, NULL);
+    cut_excluded();
+}
+
+void
+segments_forget(void)
+{
+    segments.adds = ~0ull;
+}
+
+bool
+segments_exclude(uintptr_t start, uintptr_t end)
+{
+    if (nexcluded == MAX_EXCLUDED)
+        return false;
+    excluded[nexcluded++] = (struct range){start, end};
+    segments_forget();
+    return true;
+}
+
+void
+segments_exclude_nothing(void)
+{
+    nexcluded = 0;
+    segments_forget();
 }
 
 struct locked_work {

@@ -25,6 +25,13 @@ extern struct segments segments;
 
 /** Makes the tables. Fatal without memory. */
 void segments_init(void);
+/** Leaves [start, end) out of the table from now on. Under world.cycle_lock. False: too many. */
+bool segments_exclude(uintptr_t start, uintptr_t end);
+/** Takes all of that back. */
+void segments_exclude_nothing(void);
+/** The next collection reads the loader's table anew. */
+void segments_forget(void);
+
 /**
  * Runs work(arg) with the loader's lock held, and the table up to date: no thread can then be
  * stopped while it holds that lock.

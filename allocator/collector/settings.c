@@ -21,21 +21,6 @@ enum setting_kind {
 
 static struct settings settings SH_STATE;
 
-static const struct settings defaults = {
-    .gogc = 100,
-    .memory_limit_b = UINT64_MAX,
-    .huge_pages = SETTING_UNSET,
-    .period_s = 120,
-    .mode = SETTING_UNSET,
-    .barrier = BARRIER_DELETION,
-    .workers = INT32_MAX,
-    .profile_rate_b = SETTING_UNSET,
-    .poison = 1,
-    .quarantine_b = SETTING_UNSET,
-    .stress_buffers = WORKBUF_WORDS,
-    .task_stack_b = UINT64_C(64) << 10,
-};
-
 static const char *const mode_words[] = {"concurrent", "stw", NULL};
 static const char *const barrier_words[] = {"none", "deletion", "insertion", NULL};
 
@@ -152,7 +137,7 @@ parse(const struct setting *s, const char *text)
 struct settings
 settings_read(void)
 {
-    settings = defaults;
+    settings = settings_default;
     for (size_t i = 0; i < sizeof setting_table / sizeof *setting_table; i++) {
         const struct setting *s = &setting_table[i];
         const char *text = secure_getenv(s->name);

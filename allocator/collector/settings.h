@@ -26,6 +26,8 @@ struct settings {
     uint64_t task_stack_b, task_threads; /* 0 threads: one a processor */
 };
 
+/** What holds where the environment says nothing. */
+extern const struct settings settings_default;
 /** Reads the environment. Fatal, naming the variable, for a value that cannot be read. */
 struct settings settings_read(void);
 /** What was read. */

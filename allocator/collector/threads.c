@@ -255,14 +255,19 @@ world_leave_self(struct thread *t)
 
 static _Thread_local int leave_rounds __attribute__((tls_model("initial-exec")));
 
+bool
+threads_is_ending(void)
+{
+    return leave_rounds >= LEAVE_ROUND;
+}
+
 static void
 on_thread_end(void *arg)
 {
     struct thread *t = arg;
-    if (t->blocking_depth > 0) { /* cancelled inside a blocking region */
+    if (atomic_load(&t->state) == THREAD_SAFE) /* cancelled inside a blocking region */
         world_leave_safe(t);
-        t->blocking_depth = 0;
-    }
+    t->blocking_depth = 0;
     if (++leave_rounds < LEAVE_ROUND)
         pthread_setspecific(leave_key, arg);
     else

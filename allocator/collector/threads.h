@@ -55,6 +55,8 @@ struct thread *threads_claim(pthread_t handle);
 void threads_settle(struct thread *t, bool done);
 /** The set itself, or a copy in *buffer without the stop signal. */
 const sigset_t *threads_without_stop_signal(const sigset_t *set, sigset_t *buffer);
+/** Whether the calling thread has been attached, and has left for good. */
+bool threads_is_ending(void);
 /** Called from assembly; see registers.S. */
 void blocking_begin_spilled(void *sp, void *arg);
 

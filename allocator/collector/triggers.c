@@ -4,6 +4,7 @@
  * that runs, by marking, or for the last one, by sweeping; and to give pages back beyond a limit.
  */
 #include "collector/assist.h"
+#include "collector/client.h"
 #include "collector/cycle.h"
 #include "collector/markers.h"
 #include "collector/pacing.h"
@@ -72,9 +73,10 @@ hook_trigger(size_t coming_b)
 {
     if (unlikely(cycle_is_marking()))
         return;
-    if (unlikely(atomic_load(&heap_size.live_b) + coming_b >= atomic_load(&cycle.trigger_b)))
+    bool full = atomic_load(&heap_size.live_b) + coming_b >= atomic_load(&cycle.trigger_b);
+    if (unlikely(full && (client == NULL || client->may_begin(SH_TRIGGER_HEAP))))
         begin_before(coming_b);
-    else if (unlikely(cycle_is_due()))
+    else if (unlikely(!full && cycle_is_due()))
         cycle_begin(SH_TRIGGER_TIME);
 }
 

@@ -148,6 +148,24 @@ world_safe_call(void (*work)(void *arg), void *arg)
     registers_spill_call(run_safely, &w);
 }
 
+/* What the callers keep in registers they have spilled where they became safe. */
+void
+world_running_call(void (*work)(void *arg), void *arg)
+{
+    struct thread *t = thread_self();
+    if (t == NULL || atomic_load_explicit(&t->state, memory_order_relaxed) == THREAD_RUNNING) {
+        work(arg);
+        return;
+    }
+    uintptr_t sp = t->sp;
+    struct range other_stack = t->other_stack;
+    world_leave_safe(t);
+    work(arg);
+    t->other_stack = other_stack;
+    world_enter_safe(t, sp);
+    world_take_signals(t);
+}
+
 static void
 take_lock(void *lock)
 {

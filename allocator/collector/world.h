@@ -105,6 +105,8 @@ void world_start(void);
 void world_safe_call(void (*work)(void *arg), void *arg);
 /** The same with the registers spilled already: called by registers_spill_call(). */
 void world_safe_call_spilled(void *sp, void (*work)(void *arg), void *arg);
+/** The opposite, where a caller has become safe: runs work(arg) as a running thread. */
+void world_running_call(void (*work)(void *arg), void *arg);
 /** Takes a lock that may be held over a stop, in the safe state. */
 void world_lock_safely(struct lock *lock);
 

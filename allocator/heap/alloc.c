@@ -396,6 +396,20 @@ alloc_array_b(const struct sh_type *type, size_t count)
 }
 
 void *
+alloc_untyped(size_t size)
+{
+    void *p = alloc_fast(size, KIND_UNTYPED, NO_LAYOUT, NULL);
+    return likely(p != NULL) ? p : alloc_object(size, KIND_UNTYPED, NULL);
+}
+
+void *
+alloc_noscan(size_t size)
+{
+    void *p = alloc_fast(size, KIND_NOSCAN, NO_LAYOUT, NULL);
+    return likely(p != NULL) ? p : alloc_object(size, KIND_NOSCAN, NULL);
+}
+
+void *
 sh_alloc(size_t size)
 {
     void *p = alloc_fast(size, KIND_UNTYPED, NO_LAYOUT, NULL);

@@ -7,7 +7,10 @@
 /** size bytes of a kind, zeroed; type for KIND_TYPED, else NULL. NULL: no memory after all
  * attempts. */
 void *alloc_object(size_t size, enum span_kind kind, const struct sh_type *type);
-/** The same; fatal instead of NULL. */
+/** The same for objects without a type, by the shortest way. */
+void *alloc_untyped(size_t size);
+void *alloc_noscan(size_t size);
+/** The same as alloc_object(); fatal instead of NULL. */
 void *alloc_or_die(size_t size, enum span_kind kind, const struct sh_type *type);
 /** How an array of this type is kept: KIND_TYPED, or KIND_NOSCAN without pointers. Checks the type.
  */

@@ -13,6 +13,7 @@ enum lock_rank {
     RANK_WORLD,      /* the list of threads; held while the world is stopped */
     RANK_CENTRAL,    /* the span lists of one span class; never two at once */
     RANK_SPECIALS,   /* what spans note about single objects */
+    RANK_CLIENT,     /* what a client of the collector notes; see collector/client.h */
     RANK_PROFILE,    /* the counters of the heap profile */
     RANK_TASKS,      /* the queue of tasks, or the list of stacks; never both at once */
     RANK_QUARANTINE, /* freed slots that are held, see watch.h */

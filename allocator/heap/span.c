@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+bool span_end_keeps SH_STATE = true;
 _Atomic uint32_t span_allocate_black SH_STATE;
 
 void
@@ -88,7 +89,7 @@ span_setup_slots(struct span *s, uintptr_t base, size_t npages, unsigned class, 
     atomic_store(&s->has_specials, 0);
     atomic_store(&s->has_born, 0);
     atomic_store(&s->has_freed, 0);
-    atomic_store(&s->end_keeps, kind != KIND_TYPED || class == 0);
+    atomic_store(&s->end_keeps, span_end_keeps && (kind != KIND_TYPED || class == 0));
     atomic_store(&s->slot_mask, 0);
     atomic_store(&s->only_type, NULL);
     s->layout.types = NULL;

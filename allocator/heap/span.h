@@ -305,6 +305,10 @@ void span_whiten(struct span *s);
 /** Forgets all marks. */
 void span_clear_marks(struct span *s);
 
+/** Whether the word just past an untyped object keeps it. Cleared before the first allocation by
+ * who makes each object a byte longer instead. */
+extern bool span_end_keeps;
+
 /** Set in the stop that begins a collection, cleared in the one that ends it. */
 extern _Atomic uint32_t span_allocate_black;
 

@@ -27,6 +27,8 @@ void observe_print_trace(const struct cycle_record *r);
 /** The line itself, ending in a newline, for tests. Returns its length. */
 size_t observe_format_trace(const struct cycle_record *r, char *out, size_t size);
 uint64_t observe_pause_total_ns(void);
+/** Bytes ever allocated, as sh_stats_read() gives them. The world is stopped. */
+uint64_t observe_total_alloc_stopped_b(void);
 
 /**
  * Samples allocations, one in rate_b bytes on average, for a heap profile that is written to a file

@@ -25,16 +25,44 @@ add_cached(struct counts *sum, const struct cache *c)
     }
 }
 
+/* The world is stopped. */
+static struct counts
+count_all(void)
+{
+    struct counts sum = {0};
+    add_counts(&sum, &world.ended_counts);
+    for (struct thread *t = world.threads; t != NULL; t = t->next) {
+        add_counts(&sum, &t->cache.counts);
+        add_cached(&sum, &t->cache);
+    }
+    return sum;
+}
+
+static uint64_t
+allocated_b(const struct counts *sum)
+{
+    uint64_t bytes = sum->large_alloc_b;
+    for (unsigned class = 0; class < NCLASSES; class ++)
+        bytes += sum->mallocs[class] * class_size_b[class];
+    return bytes;
+}
+
+uint64_t
+observe_total_alloc_stopped_b(void)
+{
+    struct counts sum = count_all();
+    return allocated_b(&sum);
+}
+
 static void
 fill_objects(struct sh_stats *out, const struct counts *sum)
 {
-    out->total_alloc_b = sum->large_alloc_b;
+    out->total_alloc_b = allocated_b(sum);
     uint64_t freed_b = sum->large_free_b;
     out->mallocs = out->frees = sum->tiny_allocs;
     for (unsigned class = 0; class < NCLASSES; class ++) {
         out->mallocs += sum->mallocs[class];
         out->frees += sum->frees[class];
-        out->total_alloc_b += sum->mallocs[class] * class_size_b[class];
         freed_b += sum->frees[class] * class_size_b[class];
         out->by_size[class].size = class_size_b[class];
         out->by_size[class].mallocs = sum->mallocs[class];
@@ -85,12 +113,7 @@ stop_and_read(void *arg)
     r->pause.start_ns = os_now_ns();
     world_stop();
     r->pause.signal_ns = os_now_ns() - r->pause.start_ns;
-    struct counts sum = {0};
-    add_counts(&sum, &world.ended_counts);
-    for (struct thread *t = world.threads; t != NULL; t = t->next) {
-        add_counts(&sum, &t->cache.counts);
-        add_cached(&sum, &t->cache);
-    }
+    struct counts sum = count_all();
     fill_objects(r->out, &sum);
     fill_pages(r->out);
     fill_cycles(r->out);

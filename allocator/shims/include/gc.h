@@ -1,0 +1,2 @@
+/* For programs that say <gc.h>. */
+#include "gc/gc.h"

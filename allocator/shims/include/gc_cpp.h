@@ -1,0 +1,2 @@
+/* For programs that say <gc_cpp.h>. */
+#include "gc/gc_cpp.h"

@@ -1,0 +1,7 @@
+(defun fib (n) (if (< n 2) n (+ (fib (- n 1)) (fib (- n 2)))))
+(print (fib 20))
+(let ((h (make-hash-table :test 'equal))) (dotimes (i 100000) (setf (gethash (format nil "k~a" (mod i 5000)) h) (list i i))) (print (hash-table-count h)))
+(let ((l (loop repeat 4 collect (mp:process-run-function "w" (lambda () (let ((s 0)) (dotimes (i 100000) (incf s (length (list i i i)))) s)))))) (print (mapcar #'mp:process-join l)))
+(print (length (sort (loop for i below 20000 collect (mod (* i 7919) 10007)) #'<)))
+(print (funcall (compile nil '(lambda (x) (* x x))) 12))
+(terpri)

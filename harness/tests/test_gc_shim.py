@@ -1,0 +1,157 @@
+"""The drop-in for Boehm's gc.h: small programs, on its header and its library, and on Boehm's.
+
+Each program runs three times: built and run with Boehm's own header and library, which shows that
+what it asks for is Boehm's meaning; that same binary on our library; and built with our header.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness import library
+from harness.project import here
+
+SHIMS = here().allocator / "shims"
+TESTS = SHIMS / "tests"
+PROGRAMS = ("objects", "finalizers", "threads", "roots", "kinds")
+DISTRIBUTION = ("w3m", "guile", "ecl", "neko")  # asymptote brings TeX with it
+DEBIAN_HEADER = Path("/usr/include/gc/gc.h")
+LIMIT_S = 60
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    """Where libgc.so.1 is built."""
+    build = here().build / "gc-shim"
+    library.make(here(), "gc", f"BUILD={build}", "CFLAGS=-O1 -g -DSH_DEBUG")
+    return build / "shims"
+
+
+def debian_library() -> Path | None:
+    done = subprocess.run(["gcc", "-print-file-name=libgc.so.1"], capture_output=True, text=True,
+                          check=True)
+    path = Path(done.stdout.strip())
+    return path if path.is_absolute() and path.exists() else None
+
+
+def need_debian() -> None:
+    if not DEBIAN_HEADER.exists():
+        pytest.skip("libgc-dev is not installed: apt-get install libgc-dev")
+
+
+def compile_program(source: Path, out: Path, *flags: str) -> Path:
+    compiler = "g++" if source.suffix == ".cc" else "gcc"
+    subprocess.run([compiler, "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-o", str(out),
+                    str(source), *flags, "-pthread"], check=True)
+    return out
+
+
+def ours(folder: Path) -> tuple[str, ...]:
+    return (f"-I{SHIMS / 'include'}", f"-L{folder}", "-lgc")
+
+
+def run(program: Path, *, at: Path | None, **more: str) -> None:
+    environment = {**os.environ, **more}
+    environment.pop("LD_LIBRARY_PATH", None)
+    if at is not None:
+        environment["LD_LIBRARY_PATH"] = str(at)
+    done = subprocess.run([str(program)], capture_output=True, text=True, env=environment,
+                          timeout=LIMIT_S)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_program_asks_for_boehms_meaning(tmp_path: Path, name: str) -> None:
+    need_debian()
+    run(compile_program(TESTS / f"{name}.c", tmp_path / name, "-lgc"), at=None)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_program_built_for_boehm_runs(folder: Path, tmp_path: Path, name: str) -> None:
+    need_debian()
+    run(compile_program(TESTS / f"{name}.c", tmp_path / name, "-lgc"), at=folder)
+
+
+@pytest.mark.parametrize("checked", ["0", "1"])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_program_runs_with_our_header(folder: Path, tmp_path: Path, name: str,
+                                      checked: str) -> None:
+    program = compile_program(TESTS / f"{name}.c", tmp_path / name, *ours(folder))
+    run(program, at=folder, SH_VERIFY=checked, SH_CLOBBER=checked)
+
+
+def test_thread_that_nobody_registered(folder: Path, tmp_path: Path) -> None:
+    run(compile_program(TESTS / "stranger.c", tmp_path / "stranger", *ours(folder)), at=folder)
+
+
+def test_headers_are_cxx(folder: Path, tmp_path: Path) -> None:
+    if shutil.which("g++") is None:
+        pytest.skip("g++ is not installed")
+    run(compile_program(TESTS / "handles.cc", tmp_path / "handles", *ours(folder)), at=folder)
+
+
+def symbols(path: Path) -> set[str]:
+    done = subprocess.run(["nm", "-D", "--defined-only", str(path)], capture_output=True, text=True,
+                          check=True)
+    found = set()
+    for line in done.stdout.splitlines():
+        kind, name = line.split()[-2:]
+        if not name.startswith("_"):
+            found.add(f"{'function' if kind == 'T' else 'variable'} {name}")
+    return found
+
+
+def test_every_name_is_exported_and_no_other(folder: Path) -> None:
+    wanted = set((TESTS / "symbols.txt").read_text().splitlines())
+    assert symbols(folder / "libgc.so.1") == wanted
+
+
+def test_the_list_of_names_is_debians() -> None:
+    path = debian_library()
+    if path is None:
+        pytest.skip("libgc1 is not installed: apt-get install libgc1")
+    assert symbols(path) == set((TESTS / "symbols.txt").read_text().splitlines())
+
+
+def absent_names() -> list[str]:
+    return re.findall(r"^ABSENT\((\w+)\)", (SHIMS / "gc_absent.c").read_text(), re.MULTILINE)
+
+
+def test_what_is_not_offered_aborts_with_its_name(folder: Path, tmp_path: Path) -> None:
+    for name in absent_names():
+        program = compile_program(TESTS / "absent.c", tmp_path / name, f"-DNAME={name}",
+                                  *ours(folder))
+        done = subprocess.run([str(program)], capture_output=True, text=True, timeout=LIMIT_S,
+                              env={**os.environ, "LD_LIBRARY_PATH": str(folder)})
+        assert done.returncode < 0 and f"{name} is not offered" in done.stderr
+
+
+def test_readme_names_what_is_absent() -> None:
+    text = (SHIMS / "README.md").read_text()
+    assert [name for name in absent_names() if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("name", DISTRIBUTION)
+def test_program_of_the_distribution(folder: Path, name: str) -> None:
+    done = subprocess.run(["/usr/bin/python3", str(SHIMS / "gc_programs.py"), "--library",
+                           str(folder), "--only", name], capture_output=True, text=True,
+                          timeout=4 * LIMIT_S)
+    if " missing " in done.stdout:
+        pytest.skip(done.stdout.strip())
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_install_keeps_it_out_of_the_way(tmp_path: Path) -> None:
+    build = here().build / "gc-shim"
+    library.make(here(), "install-gc", f"BUILD={build}", "CFLAGS=-O1 -g -DSH_DEBUG",
+                 f"PREFIX={tmp_path}")
+    inside = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert "lib/spanheap/libgc.so.1" in inside
+    assert "lib/spanheap/include/gc/gc.h" in inside
+    assert not [name for name in inside if name.startswith("lib/libgc")]
