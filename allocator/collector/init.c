@@ -53,6 +53,7 @@ start(void)
     sh_require(central_init((unsigned)size_min(shards, SHARDS_MAX)),
                "no memory for the central lists");
     observe_init();
+    span_keep_types = s.types == SETTING_UNSET ? s.heap_dump != NULL : s.types != 0;
     sweep_set_clobber(s.clobber);
     background_limit((unsigned)s.workers);
     stress_delay_max_ns = s.stress_delay_us * 1000;

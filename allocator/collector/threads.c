@@ -164,7 +164,8 @@ static void
 choose_path(struct thread *t)
 {
     if (t->fast != NULL)
-        atomic_store(t->fast, atomic_load(&cache_sampling) == 0 ? &t->cache : NULL);
+        atomic_store(t->fast,
+                     atomic_load(&cache_sampling) == 0 && !span_keep_types ? &t->cache : NULL);
 }
 
 void

@@ -374,7 +374,9 @@ alloc_typed_slowly(const struct sh_type *type)
     enum span_kind kind = alloc_kind_of(type);
     if (kind != KIND_TYPED)
         return alloc_or_die(type->size, kind, NULL);
-    void *p = alloc_at_hand(cache_self, type->size, KIND_TYPED, LAYOUT_OF_ONE, type);
+    void *p = NULL;
+    if (likely(!span_keep_types))
+        p = alloc_at_hand(cache_self, type->size, KIND_TYPED, LAYOUT_OF_ONE, type);
     if (unlikely(p == NULL))
         return alive(alloc_inline(type->size, kind, type, ONE_OBJECT), type->size);
     if (likely(atomic_load_explicit(&cache_fast, memory_order_relaxed) != NULL))

@@ -229,6 +229,37 @@ test_type_is_named_where_it_is_known_and_never_wrongly(void **state)
     memset(kept, 0, sizeof kept);
 }
 
+/* Of one shape, in turns, over several collections; some are made larger in place, or by moving. */
+static void
+types_are_kept(void)
+{
+    for (int round = 0; round < 5; round++) {
+        run_elsewhere(make_alike, &hidden);
+        for (size_t i = 0; i < COUNT_OF(kept); i += 10)
+            kept[i] = sh_realloc_array(&twin_type, kept[i], i % 20 == 0 ? 1 : 3);
+        for (size_t i = 0; i < COUNT_OF(kept); i++) {
+            const struct sh_type *type = i % 2 == 0 && i % 10 != 0 ? &alike_type : &twin_type;
+            assert_int_equal(sh_explain(kept[i], NULL, steps, 1, NULL), SH_EXPLAIN_ALIVE);
+            assert_ptr_equal(steps[0].type, type);
+        }
+        sh_collect();
+    }
+    remove_folder(NULL);
+}
+
+static void
+test_type_of_every_object_can_be_kept(void **state)
+{
+    (void)state;
+    static struct outcome out;
+    run_anew(&out, "types", (const char *const[]){"SH_TYPES=1", "SH_CLOBBER=1", NULL});
+    assert_success(&out);
+    run_anew(&out, "types", (const char *const[]){"SH_HEAPDUMP=/dev/null", NULL});
+    assert_success(&out);
+    run_anew(&out, "types", (const char *const[]){"SH_TYPES=1", "SH_PROFILE_RATE=1000", NULL});
+    assert_success(&out);
+}
+
 /* ---- Addresses that are no objects' ---- */
 
 static NOINLINE void
@@ -409,6 +440,7 @@ int
 main(int argc, char **argv)
 {
     static const struct program_part parts[] = {{"while-marking", while_marking},
+                                                {"types", types_are_kept},
                                                 {"beside-threads", beside_threads}};
     if (argc > 1 && make_room(NULL) == 0)
         return run_part(parts, COUNT_OF(parts), argv[1]);
@@ -418,6 +450,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_elements_kinds_and_sizes_are_told),
         cmocka_unit_test(test_slice_map_channel_and_closure_are_seen_through),
         cmocka_unit_test(test_type_is_named_where_it_is_known_and_never_wrongly),
+        cmocka_unit_test(test_type_of_every_object_can_be_kept),
         cmocka_unit_test(test_null_foreign_and_free_addresses_are_told),
         cmocka_unit_test(test_collection_that_marks_is_finished_first),
         cmocka_unit_test(test_threads_go_on_beside_it),
