@@ -61,6 +61,7 @@ start(void)
     observe_init();
     if (watch.debug)
         observe_sites_init();
+    span_keep_types = s.types == SETTING_UNSET ? s.heap_dump != NULL : s.types != 0;
     sweep_set_clobber(s.clobber);
     background_limit((unsigned)s.workers);
     stress_delay_max_ns = s.stress_delay_us * 1000;

@@ -62,6 +62,8 @@ static const struct setting {
     {"SH_PROFILE_RATE", SETTING_SIZE, &settings.profile_rate_b,
      "bytes between two samples of the heap profile, such as 512KiB; 0: none", NULL},
     {"SH_HEAPDUMP", SETTING_TEXT, &settings.heap_dump, "the name of the heap dump to write", NULL},
+    {"SH_TYPES", SETTING_FLAG, &settings.types, "1 keeps the type of every object, 0 does not",
+     NULL},
     {"SH_SLICE_RULE", SETTING_WORD, &settings.slice_rule, "go1.0, go1.18 or go1.22", slice_words},
     {"SH_TASK_STACK", SETTING_SIZE, &settings.task_stack_b, "a size such as 64KiB", NULL},
     {"SH_TASK_THREADS", SETTING_COUNT, &settings.task_threads, "the threads that run tasks", NULL},

@@ -22,6 +22,7 @@ struct settings {
     const char *profile;                 /* file; NULL: none */
     uint64_t profile_rate_b;             /* SETTING_UNSET: the default, if there is a file */
     const char *heap_dump;               /* file; NULL: none */
+    uint64_t types;                      /* SETTING_UNSET: if there is a heap dump */
     uint64_t slice_rule;                 /* enum sh_slice_rule */
     uint64_t task_stack_b, task_threads; /* 0 threads: one a processor */
 };

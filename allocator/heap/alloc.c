@@ -430,7 +430,8 @@ alloc_typed_slowly(const struct sh_type *type)
     enum span_kind kind = alloc_kind_of(type);
     if (kind != KIND_TYPED)
         return alloc_or_die(type->size, kind, NULL);
-    struct cache *c = unlikely(watch.on) ? NULL : cache_self;
+    bool slowly = watch.on || span_keep_types;
+    struct cache *c = unlikely(slowly) ? NULL : cache_self;
     void *p = alloc_at_hand(c, type->size, KIND_TYPED, LAYOUT_OF_ONE, type);
     if (unlikely(p == NULL))
         return alive(alloc_inline(type->size, kind, type, ONE_OBJECT), type->size);

@@ -53,7 +53,7 @@ struct cache {
 extern _Thread_local struct cache *cache_self __attribute__((tls_model("initial-exec")));
 /* The same for the fast path. NULL while a heap profile is kept, too, so that each object goes the
    longer way, where it is charged to the profile; whoever sets the rate changes it for all threads.
- */
+   NULL as well while the types of small objects are kept (span_keep_types). */
 extern _Thread_local _Atomic(struct cache *) cache_fast __attribute__((tls_model("initial-exec")));
 extern struct span cache_empty_span;
 

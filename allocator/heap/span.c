@@ -7,6 +7,7 @@
 
 bool span_end_keeps SH_STATE = true;
 _Atomic uint32_t span_allocate_black SH_STATE;
+bool span_keep_types SH_STATE;
 
 void
 span_list_push(struct span_list *list, struct span *s)
@@ -65,6 +66,12 @@ bitmap_b(const struct span *s)
 }
 
 static size_t
+slot_types_b(const struct span *s)
+{
+    return s->nelems * sizeof(struct sh_type *);
+}
+
+static size_t
 types_b(const struct span *s)
 {
     return s->kind != KIND_TYPED || s->class == 0 || has_bitmap(s)
@@ -92,6 +99,7 @@ span_setup_slots(struct span *s, uintptr_t base, size_t npages, unsigned class, 
     atomic_store(&s->end_keeps, span_end_keeps && (kind != KIND_TYPED || class == 0));
     atomic_store(&s->slot_mask, 0);
     atomic_store(&s->only_type, NULL);
+    s->slot_types = NULL;
     s->layout.types = NULL;
     s->bits = meta_alloc(bits_b(s->nelems));
     if (s->bits == NULL)
@@ -130,6 +138,9 @@ span_teardown(struct span *s)
     s->layout.types = NULL;
     if (unlikely(s->watched != NULL))
         watch_teardown_span(s);
+    if (s->slot_types != NULL)
+        meta_free(s->slot_types, slot_types_b(s));
+    s->slot_types = NULL;
 }
 
 void
@@ -391,9 +402,21 @@ set_mask(struct span *s, uint32_t index, uint64_t mask)
     return true;
 }
 
+/* Without memory for it the type is not known. */
 static void
-note_only_type(struct span *s, const struct sh_type *type)
+keep_slot_type(struct span *s, uint32_t index, const struct sh_type *type)
 {
+    if (s->slot_types == NULL)
+        s->slot_types = meta_alloc(slot_types_b(s));
+    if (s->slot_types != NULL)
+        s->slot_types[index] = type;
+}
+
+static void
+note_type(struct span *s, uint32_t index, const struct sh_type *type)
+{
+    if (unlikely(span_keep_types))
+        keep_slot_type(s, index, type);
     if (s->alloc_count <= 1)
         atomic_store_explicit(&s->only_type, type, memory_order_relaxed);
     else if (atomic_load_explicit(&s->only_type, memory_order_relaxed) != type)
@@ -408,7 +431,7 @@ span_set_type(struct span *s, uint32_t index, const struct sh_type *type)
     } else if (!has_bitmap(s)) {
         s->layout.types[index] = type;
     } else {
-        note_only_type(s, type);
+        note_type(s, index, type);
         return set_mask(s, index, slot_mask(type, (unsigned)(s->elem_b / WORD_B)));
     }
     return true;
@@ -421,7 +444,9 @@ span_type_of(const struct span *s, uint32_t index)
         return NULL;
     if (s->class == 0)
         return s->layout.type;
-    return has_bitmap(s) ? atomic_load(&s->only_type) : s->layout.types[index];
+    if (!has_bitmap(s))
+        return s->layout.types[index];
+    return s->slot_types != NULL ? s->slot_types[index] : atomic_load(&s->only_type);
 }
 
 bool
@@ -430,6 +455,8 @@ span_change_type(struct span *s, uint32_t index, const struct sh_type *type)
     atomic_store_explicit(&s->end_keeps, 1, memory_order_relaxed);
     if (has_bitmap(s) && atomic_load_explicit(&s->only_type, memory_order_relaxed) != type)
         atomic_store_explicit(&s->only_type, NULL, memory_order_relaxed);
+    if (has_bitmap(s) && s->slot_types != NULL)
+        s->slot_types[index] = type;
     if (has_bitmap(s))
         return span_pointer_mask(s, index) == slot_mask(type, (unsigned)(s->elem_b / WORD_B));
     return span_set_type(s, index, type);

@@ -111,6 +111,8 @@ struct span {
     /* Membership of a central list. */
     struct span *next, *prev;
     struct span_list *list;
+
+    const struct sh_type **slot_types; /* as only_type, one a slot; NULL: not kept */
 } __attribute__((aligned(CACHE_LINE_B)));
 _Static_assert(offsetof(struct span, alloc_cache) == CACHE_LINE_B, "marking reads one line a span");
 
@@ -308,6 +310,10 @@ void span_clear_marks(struct span *s);
 /** Whether the word just past an untyped object keeps it. Cleared before the first allocation by
  * who makes each object a byte longer instead. */
 extern bool span_end_keeps;
+/** The type of each small object is kept, in memory of its own; no fast path then. Set at the
+ * start.
+ */
+extern bool span_keep_types;
 
 /** Set in the stop that begins a collection, cleared in the one that ends it. */
 extern _Atomic uint32_t span_allocate_black;

@@ -49,7 +49,7 @@ void
 explain_object_words(char *out, size_t size, const struct sh_explain_step *step)
 {
     static const char *const kinds[] = {
-        [SH_OBJECT_TYPED] = "typed (several types share its span)",
+        [SH_OBJECT_TYPED] = "typed (several types share its span, see SH_TYPES)",
         [SH_OBJECT_UNTYPED] = "untyped",
         [SH_OBJECT_NOSCAN] = "pointer-free",
         [SH_OBJECT_TINY] = "block of tiny pointer-free objects",

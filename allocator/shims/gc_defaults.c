@@ -16,6 +16,7 @@ const struct settings settings_default = {
     .barrier = BARRIER_NONE,
     .workers = INT32_MAX,
     .profile_rate_b = SETTING_UNSET,
+    .types = SETTING_UNSET,
     .poison = 1,
     .quarantine_b = SETTING_UNSET,
     .stress_buffers = WORKBUF_WORDS,

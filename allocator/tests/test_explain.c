@@ -1,70 +1,12 @@
-/* Why is it alive: each kind of root, and the paths. Objects are asked for by hidden addresses. */
+/* Why is it alive: each kind of root. What lies between it and the object: test_explain_path.c. */
 /* libs: -ldl */
-#include "folder.h"
+#include "explain_check.h"
 
 #include <spanheap/channel.h>
-#include <spanheap/closure.h>
-#include <spanheap/explain.h>
-#include <spanheap/map.h>
-#include <spanheap/slice.h>
 #include <spanheap/task.h>
-
-#include "collector/cycle.h"
-#include "collector/threads.h"
 
 #include <dlfcn.h>
 #include <sys/mman.h>
-
-enum { STEPS = 2000, LIST = 1000 };
-
-struct node {
-    struct node *next, *other;
-    long payload[6];
-};
-static const struct sh_type node_type =
-    SH_TYPE(struct node, SH_POINTER_AT(struct node, next) | SH_POINTER_AT(struct node, other));
-
-struct pair {
-    void *a, *b;
-};
-static const struct sh_type pair_type =
-    SH_TYPE(struct pair, SH_POINTER_AT(struct pair, a) | SH_POINTER_AT(struct pair, b));
-
-/* The answers are addresses, and would be roots in a static array: they lie in malloc's memory. */
-static uintptr_t hidden;
-static struct sh_explain_step *steps;
-static struct sh_explain_root *answer;
-#define root (*answer)
-static size_t nsteps;
-
-static int
-make_room(void **state)
-{
-    steps = calloc(STEPS, sizeof *steps);
-    answer = calloc(1, sizeof *answer);
-    return steps == NULL || answer == NULL ? -1 : make_folder(state);
-}
-
-static NOINLINE enum sh_explained
-explain_at(uintptr_t offset)
-{
-    return sh_explain((const char *)~hidden + offset, &root, steps, STEPS, &nsteps);
-}
-
-static NOINLINE void
-make_node(void *slot)
-{
-    struct node *n = sh_alloc_typed(&node_type);
-    hidden = hide(n);
-    *(void *volatile *)slot = n;
-}
-
-static void
-assert_last_step_is_the_object(void)
-{
-    assert_true(nsteps > 0);
-    assert_true(nsteps > STEPS || hide(steps[nsteps - 1].object) == hidden);
-}
 
 /* What *slot holds, once nothing else does. */
 static void
@@ -89,10 +31,6 @@ assert_root(void *slot, enum sh_root_kind kind, const char *symbol, size_t offse
 
 /* ---- Variables ---- */
 
-static struct {
-    long before[3];
-    void *slot;
-} registry;
 static _Thread_local void *thread_slots[4];
 
 static void
@@ -289,6 +227,35 @@ test_register_of_a_running_thread_is_told(void **state)
 }
 #endif
 
+static NOINLINE void *
+sit_with_end(void *arg)
+{
+    char *volatile end = sh_alloc(192);
+    hidden = hide(end);
+    end += 192;
+    clear_stack();
+    atomic_store(&stage, 1);
+    wait_stage(2);
+    SH_KEEP_ALIVE(end);
+    return arg;
+}
+
+static void
+test_word_just_past_an_object_is_said_to_be_one(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    atomic_store(&stage, 0);
+    assert_int_equal(sh_thread_create(&thread, NULL, sit_with_end, NULL), 0);
+    wait_stage(1);
+    enum sh_explained result = explain_at(0);
+    atomic_store(&stage, 2);
+    sh_thread_join(thread, NULL);
+    assert_int_equal(result, SH_EXPLAIN_ALIVE);
+    assert_true(root.past_end);
+    assert_string_equal(root.symbol, "sit_with_end");
+}
+
 static NOINLINE void
 hold_alone(void)
 {
@@ -470,335 +437,9 @@ test_weak_reference_holds_nothing(void **state)
     assert_int_equal(root.kind, SH_ROOT_WEAK);
 }
 
-/* ---- Paths ---- */
-
-static NOINLINE void
-make_list(void *arg)
-{
-    struct node *first = sh_alloc_typed(&node_type), *last = first;
-    for (size_t i = 1; i < LIST; i++) {
-        last->next = sh_alloc_typed(&node_type);
-        last = last->next;
-    }
-    last->next = first; /* a ring */
-    if (arg != NULL) {
-        struct node *middle = first;
-        for (size_t i = 0; i < LIST / 2; i++)
-            middle = middle->next;
-        first->next->other = middle; /* a shorter way */
-    }
-    registry.slot = first;
-    hidden = hide(last);
-}
-
-static void
-test_path_through_a_list_is_complete_and_shortest(void **state)
-{
-    (void)state;
-    run_elsewhere(make_list, NULL);
-    assert_int_equal(explain_at(0), SH_EXPLAIN_ALIVE);
-    assert_int_equal(nsteps, LIST);
-    for (size_t i = 0; i + 1 < nsteps; i++) {
-        const struct node *n = steps[i].object;
-        assert_ptr_equal(n->next, steps[i + 1].object);
-        assert_int_equal(steps[i].offset, offsetof(struct node, next));
-        assert_int_equal(steps[i].size, sizeof(struct node));
-    }
-    run_elsewhere(make_list, &stage);
-    assert_int_equal(explain_at(0), SH_EXPLAIN_ALIVE);
-    assert_int_equal(nsteps, 2 + LIST / 2);
-    assert_int_equal(steps[1].offset, offsetof(struct node, other));
-    assert_last_step_is_the_object();
-    registry.slot = NULL;
-    assert_int_equal(explain_at(0), SH_EXPLAIN_GARBAGE); /* a ring holds nothing by itself */
-}
-
-static void
-test_short_array_gets_the_first_steps(void **state)
-{
-    (void)state;
-    struct sh_explain_step *few = steps;
-    size_t n = 0;
-    run_elsewhere(make_list, NULL);
-    memset(few, 0, 3 * sizeof *few);
-    assert_int_equal(sh_explain((void *)~hidden, NULL, few, 2, &n), SH_EXPLAIN_ALIVE);
-    assert_int_equal(n, LIST);
-    assert_ptr_equal(few[0].object, registry.slot);
-    assert_ptr_equal(few[1].object, ((struct node *)registry.slot)->next);
-    assert_null(few[2].object);
-    assert_int_equal(sh_explain((void *)~hidden, NULL, NULL, 0, NULL), SH_EXPLAIN_ALIVE);
-    registry.slot = NULL;
-}
-
-static NOINLINE void
-make_holders(void *arg)
-{
-    (void)arg;
-    struct pair *large = sh_alloc_array(&pair_type, 3000);
-    void **untyped = sh_alloc(100);
-    registry.slot = large;
-    large[2000].b = untyped;
-    untyped[5] = sh_alloc_noscan(64);
-    hidden = hide(untyped[5]);
-}
-
-static void
-test_elements_kinds_and_sizes_are_told(void **state)
-{
-    (void)state;
-    run_elsewhere(make_holders, NULL);
-    assert_int_equal(explain_at(63), SH_EXPLAIN_ALIVE);
-    assert_int_equal(nsteps, 3);
-    assert_ptr_equal(steps[0].type, &pair_type);
-    assert_int_equal(steps[0].size, sh_round_size(3000 * sizeof(struct pair)));
-    assert_int_equal(steps[0].offset, 2000 * sizeof(struct pair) + sizeof(void *));
-    assert_int_equal(steps[1].kind, SH_OBJECT_UNTYPED);
-    assert_null(steps[1].type);
-    assert_int_equal(steps[1].size, 112);
-    assert_int_equal(steps[1].offset, 5 * sizeof(void *));
-    assert_int_equal(steps[2].kind, SH_OBJECT_NOSCAN);
-    assert_int_equal(steps[2].offset, 63);
-    registry.slot = NULL;
-}
-
-/* ---- Holders of Go's kinds ---- */
-
-static struct sh_slice window;
-static struct sh_map *map;
-static struct sh_closure *closure;
-static const struct sh_type pointer_type = SH_TYPE(void *, 1);
-static const struct sh_type byte_type = {"byte", 1, NULL, 0};
-static struct sh_map_type map_type = {.key = &int_type, .element = &pointer_type};
-struct captured {
-    struct sh_closure closure;
-    void *node;
-};
-static const struct sh_type captured_type =
-    SH_TYPE(struct captured, SH_POINTER_AT(struct captured, node));
-
-static NOINLINE void
-hold_by_slice(void *arg)
-{
-    (void)arg;
-    struct sh_slice whole = sh_slice_make(&byte_type, 1 << 20, 1 << 20);
-    hidden = hide(whole.data);
-    window = sh_slice_window(&byte_type, whole, 5000, 5016);
-}
-
-static NOINLINE void
-hold_by_map(void *arg)
-{
-    (void)arg;
-    void *n;
-    make_node(&n);
-    map = sh_map_make(&map_type, 0);
-    sh_map_set(map, &(int){7}, &n);
-}
-
-static NOINLINE void
-hold_by_channel(void *arg)
-{
-    (void)arg;
-    void *n;
-    make_node(&n);
-    channel = sh_channel_make(&pointer_type, 1);
-    sh_channel_send(channel, &n);
-}
-
-static void
-call_nothing(struct sh_closure *self, void *arg)
-{
-    (void)self;
-    (void)arg;
-}
-
-static NOINLINE void
-hold_by_closure(void *arg)
-{
-    (void)arg;
-    void *n;
-    make_node(&n);
-    closure = sh_closure_make(&captured_type, &(struct captured){{call_nothing}, n});
-}
-
-static void
-assert_held_by(void (*hold)(void *arg), const char *symbol, void *slot)
-{
-    run_elsewhere(hold, NULL);
-    assert_int_equal(explain_at(16), SH_EXPLAIN_ALIVE);
-    assert_int_equal(root.kind, SH_ROOT_GLOBAL);
-    assert_string_equal(root.symbol, symbol);
-    assert_int_equal(steps[nsteps - 1].offset, 16);
-    assert_last_step_is_the_object();
-    *(void *volatile *)slot = NULL;
-    assert_int_equal(explain_at(16), SH_EXPLAIN_GARBAGE);
-}
-
-static void
-test_slice_map_channel_and_closure_are_seen_through(void **state)
-{
-    (void)state;
-    assert_held_by(hold_by_slice, "window", &window.data);
-    assert_held_by(hold_by_map, "map", (void *)&map);
-    assert_held_by(hold_by_channel, "channel", (void *)&channel);
-    assert_held_by(hold_by_closure, "closure", (void *)&closure);
-}
-
-/* ---- Types ---- */
-
-struct alike {
-    void *first;
-    long rest[3];
-};
-static const struct sh_type alike_type = SH_TYPE(struct alike, 1);
-struct twin {
-    void *first;
-    long rest[3];
-};
-static const struct sh_type twin_type = SH_TYPE(struct twin, 1);
-static void *kept[200];
-
-static NOINLINE void
-make_alike(void *arg)
-{
-    for (size_t i = 0; i < COUNT_OF(kept); i++) {
-        kept[i] = sh_alloc_typed(arg == NULL || i % 2 == 0 ? &alike_type : &twin_type);
-        hidden = hide(kept[i]);
-    }
-}
-
-static void
-test_type_is_named_where_it_is_known_and_never_wrongly(void **state)
-{
-    (void)state;
-    run_elsewhere(make_alike, NULL);
-    assert_int_equal(explain_at(0), SH_EXPLAIN_ALIVE);
-    assert_ptr_equal(steps[0].type, &alike_type);
-    run_elsewhere(make_alike, &stage); /* of one shape, in one span */
-    assert_int_equal(explain_at(0), SH_EXPLAIN_ALIVE);
-    assert_null(steps[0].type);
-    assert_int_equal(steps[0].kind, SH_OBJECT_TYPED);
-    memset(kept, 0, sizeof kept);
-}
-
-/* ---- Addresses that are no objects' ---- */
-
-static NOINLINE void
-make_and_free(void *arg)
-{
-    (void)arg;
-    void *p = fresh_object(300);
-    hidden = hide(p);
-    sh_free(p);
-}
-
-static void
-test_null_foreign_and_free_addresses_are_told(void **state)
-{
-    (void)state;
-    int local = 0;
-    static const void *const foreign[] = {NULL, &registry, (void *)UINTPTR_MAX};
-    for (size_t i = 0; i < COUNT_OF(foreign); i++)
-        assert_int_equal(sh_explain(foreign[i], &root, steps, STEPS, &nsteps), SH_EXPLAIN_FOREIGN);
-    assert_int_equal(sh_explain(&local, NULL, NULL, 0, &nsteps), SH_EXPLAIN_FOREIGN);
-    assert_int_equal(nsteps, 0);
-    assert_int_equal(sh_explain(sh_alloc(0), NULL, NULL, 0, NULL), SH_EXPLAIN_FOREIGN);
-    run_elsewhere(make_and_free, NULL);
-    assert_int_equal(explain_at(0), SH_EXPLAIN_FREE);
-    assert_int_equal(nsteps, 0);
-    assert_int_equal(root.kind, SH_ROOT_NONE);
-}
-
-/* ---- Together with collections ---- */
-
-static void
-explain_while_marking(void *arg)
-{
-    (void)arg;
-    run_elsewhere(make_list, NULL);
-    for (int i = 0; i < 50; i++) {
-        cycle_begin(SH_TRIGGER_FORCED);
-        assert_int_equal(explain_at(0), SH_EXPLAIN_ALIVE);
-        assert_int_equal(atomic_load(&cycle.phase), PHASE_OFF);
-        assert_int_equal(nsteps, LIST);
-    }
-    collect();
-    assert_true(is_alive(hidden));
-    registry.slot = NULL;
-    assert_int_equal(explain_at(0), SH_EXPLAIN_GARBAGE);
-    collect();
-    assert_false(is_alive(hidden));
-}
-
-static void
-test_collection_that_marks_is_finished_first(void **state)
-{
-    (void)state;
-    explain_while_marking(NULL);
-}
-
-static void
-test_every_mode_gives_the_same(void **state)
-{
-    (void)state;
-    static struct outcome out;
-    static const char *const modes[][2] = {{"SH_MODE=stw", NULL},
-                                           {"SH_BARRIER=insertion", NULL},
-                                           {"SH_VERIFY=1", NULL},
-                                           {"SH_WORKERS=0", NULL}};
-    for (size_t i = 0; i < COUNT_OF(modes); i++) {
-        run_anew(&out, "while-marking", modes[i]);
-        assert_success(&out);
-    }
-}
-
-/* ---- Text ---- */
-
-static void
-print_list(void *arg)
-{
-    (void)arg;
-    run_elsewhere(make_list, NULL);
-    sh_explain_print((void *)~hidden, STDERR_FILENO);
-    registry.slot = NULL;
-    sh_explain_print((char *)~hidden + 3, STDERR_FILENO);
-    sh_explain_print(NULL, STDERR_FILENO);
-    sh_explain_print(NULL, -1);
-}
-
-static void
-test_text_names_root_and_objects_and_shortens_lists(void **state)
-{
-    (void)state;
-    static struct outcome out;
-    run_in_child(&out, print_list, NULL);
-    assert_success(&out);
-    static const char *const wanted[] = {
-        " is alive: struct node, 64 bytes\n  global variable registry + 24 (",
-        "struct node, 64 bytes; points on at offset 0, and so on: 999 such objects\n",
-        " is garbage: struct node, 64 bytes, and nothing leads to it\n",
-        "\n0x0 is no address of this heap\n",
-    };
-    for (size_t i = 0; i < COUNT_OF(wanted); i++) {
-        if (strstr(out.text, wanted[i]) == NULL)
-            print_error("%s", out.text);
-        assert_non_null(strstr(out.text, wanted[i]));
-    }
-}
-
-static void
-while_marking(void)
-{
-    explain_while_marking(NULL);
-    remove_folder(NULL);
-}
-
 int
-main(int argc, char **argv)
+main(void)
 {
-    static const struct program_part parts[] = {{"while-marking", while_marking}};
-    if (argc > 1 && make_room(NULL) == 0)
-        return run_part(parts, COUNT_OF(parts), argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_global_variable_is_named_with_the_offset),
         cmocka_unit_test(test_thread_local_variable_is_named_with_its_thread),
@@ -807,21 +448,13 @@ main(int argc, char **argv)
         cmocka_unit_test(test_registered_range_is_told_with_the_offset),
         cmocka_unit_test(test_stack_word_of_another_thread_is_told_with_its_function),
         cmocka_unit_test(test_register_of_a_running_thread_is_told),
+        cmocka_unit_test(test_word_just_past_an_object_is_said_to_be_one),
         cmocka_unit_test(test_callers_own_word_is_told_only_if_there_is_no_other),
         cmocka_unit_test(test_question_itself_is_no_root),
         cmocka_unit_test(test_result_of_a_thread_that_is_not_joined_is_told),
         cmocka_unit_test(test_stack_of_a_parked_task_is_told_with_its_number),
         cmocka_unit_test(test_what_an_object_with_a_finalizer_holds_is_told),
         cmocka_unit_test(test_weak_reference_holds_nothing),
-        cmocka_unit_test(test_path_through_a_list_is_complete_and_shortest),
-        cmocka_unit_test(test_short_array_gets_the_first_steps),
-        cmocka_unit_test(test_elements_kinds_and_sizes_are_told),
-        cmocka_unit_test(test_slice_map_channel_and_closure_are_seen_through),
-        cmocka_unit_test(test_type_is_named_where_it_is_known_and_never_wrongly),
-        cmocka_unit_test(test_null_foreign_and_free_addresses_are_told),
-        cmocka_unit_test(test_collection_that_marks_is_finished_first),
-        cmocka_unit_test(test_every_mode_gives_the_same),
-        cmocka_unit_test(test_text_names_root_and_objects_and_shortens_lists),
     };
     return cmocka_run_group_tests(tests, make_room, remove_folder);
 }

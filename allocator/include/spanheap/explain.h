@@ -80,7 +80,8 @@ struct sh_explain_step {
     size_t size;        /**< what it takes of the heap, bytes */
     enum sh_object_kind kind;
     /** NULL: none is known. The heap keeps the type of objects over 512 bytes; of smaller ones it
-     * knows it while all objects of a span (8 KiB or more, of one size) are of one type. */
+     * knows it while all objects of a span (8 KiB or more, of one size) are of one type, or always
+     * with SH_TYPES=1. */
     const struct sh_type *type;
     size_t offset; /**< of the word that points to the next; of the last step: of the address that
                       was asked for */
