@@ -196,12 +196,10 @@ allocate_aligned(size_t align, size_t size)
 {
     if (align <= STEP_B)
         return allocate(size);
-    if (align <= PAGE_B && size <= SMALL_MAX_B) {
-        unsigned row = malloc_row_of(size + (size == 0));
-        while (malloc_slot_b(row) % align != 0)
-            row++;
-        return take_slowly(row, true);
-    }
+    if (align <= PAGE_B && size <= SMALL_MAX_B)
+        for (unsigned row = malloc_row_of(size + (size == 0)); row < MALLOC_ROWS; row++)
+            if (malloc_slot_b(row) % align == 0)
+                return take_slowly(row, true);
     return allocate_large(size + (size == 0), align, false);
 }
 

@@ -6,9 +6,12 @@
 
 #include <malloc.h>
 
-/* A volatile pointer: else the compiler sees through a pair of malloc and free. */
+/* Volatile pointers: else the compiler sees through a pair of malloc and free. */
 static void *(*volatile allocate)(size_t) = malloc;
 static void (*volatile release)(void *) = free;
+static void *(*volatile zeroed)(size_t, size_t) = calloc;
+static void *(*volatile resize)(void *, size_t) = realloc;
+static void *(*volatile resize_array)(void *, size_t, size_t) = reallocarray;
 
 static bool
 is_aligned(const void *p, size_t align)
@@ -50,7 +53,7 @@ static void
 test_malloc_of_nothing_is_an_object_of_its_own(void **state)
 {
     (void)state;
-    void *p = allocate(0), *q = allocate(0), *r = calloc(0, 8);
+    void *p = allocate(0), *q = allocate(0), *r = zeroed(0, 8);
     assert_non_null(p);
     assert_ptr_not_equal(p, q);
     assert_ptr_not_equal(q, r);
@@ -72,7 +75,7 @@ test_calloc_is_zero_after_use(void **state)
         for (size_t k = 0; k < COUNT_OF(dirty); k++)
             release(dirty[k]);
         for (size_t k = 0; k < COUNT_OF(dirty); k++) {
-            unsigned char *p = calloc(1, sizes[i]);
+            unsigned char *p = zeroed(1, sizes[i]);
             assert_non_null(p);
             for (size_t at = 0; at < sizes[i]; at++)
                 if (p[at] != 0)
@@ -109,14 +112,13 @@ test_realloc_keeps_contents(void **state)
         for (size_t to = 0; to < COUNT_OF(sizes); to++) {
             unsigned char *p = allocate(sizes[from]);
             fill(p, sizes[from]);
-            unsigned char *q = realloc(p, sizes[to]);
+            unsigned char *q = resize(p, sizes[to]);
             assert_non_null(q);
             assert_true(malloc_usable_size(q) >= sizes[to]);
             assert_filled(q, sizes[from] < sizes[to] ? sizes[from] : sizes[to]);
             memset(q, 1, sizes[to]);
             release(q);
         }
-    void *(*volatile resize)(void *, size_t) = realloc;
     void *p = resize(NULL, 100);
     assert_non_null(p);
     assert_null(resize(p, 0)); /* freed, as glibc does */
@@ -130,14 +132,14 @@ test_large_object_grows_where_it_lies(void **state)
     unsigned char *p = allocate(100000);
     fill(p, 100000);
     for (size_t size = 200000; size <= 100000000; size += size / 2) {
-        unsigned char *q = realloc(p, size);
+        unsigned char *q = resize(p, size);
         moves += q != p;
         p = q;
         p[size - 1] = 1;
     }
     assert_filled(p, 100000);
     assert_true(moves <= 3);
-    unsigned char *q = realloc(p, 100000);
+    unsigned char *q = resize(p, 100000);
     assert_ptr_equal(p, q);
     assert_filled(q, 100000);
     release(q);
@@ -158,7 +160,7 @@ test_memalign_of_every_power_of_two(void **state)
                 assert_true(malloc_usable_size(p[k]) >= sizes[i]);
                 memset(p[k], 0x77, sizes[i]);
             }
-            p[0] = realloc(p[0], sizes[i] + 1000);
+            p[0] = resize(p[0], sizes[i] + 1000);
             assert_non_null(p[0]);
             for (size_t k = 0; k < 4; k++)
                 release(p[k]);
@@ -200,9 +202,6 @@ static void
 test_too_much_is_no_memory(void **state)
 {
     (void)state;
-    void *(*volatile zeroed)(size_t, size_t) = calloc;
-    void *(*volatile resize)(void *, size_t) = realloc;
-    void *(*volatile resize_array)(void *, size_t, size_t) = reallocarray;
     char *p = allocate(10);
     strcpy(p, "still me");
     static const size_t sizes[] = {(size_t)PTRDIFF_MAX + 1, SIZE_MAX, SIZE_MAX - 8191,
@@ -269,7 +268,6 @@ free_a_local(void *unused)
 static void
 resize_freed(void *size)
 {
-    void *(*volatile resize)(void *, size_t) = realloc;
     char *p = allocate(*(size_t *)size);
     release(p);
     release(resize(p, 20));
