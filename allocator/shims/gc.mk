@@ -24,7 +24,7 @@ $(GC_LIBRARY): $(GC_OBJECTS) shims/gc.map
 
 $(BUILD)/shims/objects/%.o: %.c
 	@mkdir -p $(@D)
-	@$(CC) $(ALL_CFLAGS) -Ishims/include -fPIC -c -o $@ $<
+	@$(CC) $(ALL_CFLAGS) -fPIC -c -o $@ $<
 
 gc-programs: gc
 	@/usr/bin/python3 shims/gc_programs.py --library $(BUILD)/shims

@@ -2,10 +2,12 @@
    profile (SH_PROFILE) knows. */
 #include "shims/gc_shim.h"
 
-#include "gc/gc_gcj.h"
+#include "shims/include/gc/gc_gcj.h"
+
+typedef void *made; /* so that the macro has no star */
 
 #define ALLOCATES(name)                                                                            \
-    void *GC_debug_##name(size_t size, GC_EXTRA_PARAMS)                                            \
+    made GC_debug_##name(size_t size, GC_EXTRA_PARAMS)                                             \
     {                                                                                              \
         (void)file;                                                                                \
         (void)line;                                                                                \

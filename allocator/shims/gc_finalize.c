@@ -10,9 +10,9 @@
  */
 #include "shims/gc_shim.h"
 
-#include "gc/javaxfc.h"
 #include "heap/meta.h"
 #include "heap/pageheap.h"
+#include "shims/include/gc/javaxfc.h"
 
 enum order { IN_ORDER, IGNORE_SELF, NO_ORDER, UNREACHABLE };
 

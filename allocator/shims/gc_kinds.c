@@ -6,9 +6,9 @@
  */
 #include "shims/gc_shim.h"
 
-#include "gc/gc_gcj.h"
-#include "gc/gc_inline.h"
 #include "heap/pageheap.h"
+#include "shims/include/gc/gc_gcj.h"
+#include "shims/include/gc/gc_inline.h"
 
 #define KINDS_MAX 256
 #define MANY_B 4096 /* of objects in one list */

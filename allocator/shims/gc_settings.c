@@ -361,35 +361,35 @@ GC_get_abort_func(void)
 
 /* ---- Numbers that are kept: a pair of functions each ---- */
 
-#define KEPT(type, name, variable)                                                                 \
+#define KEPT(type, name, at)                                                                       \
     void GC_set_##name(type value)                                                                 \
     {                                                                                              \
-        variable = value;                                                                          \
+        *(at) = value;                                                                             \
     }                                                                                              \
     type GC_get_##name(void)                                                                       \
     {                                                                                              \
-        return variable;                                                                           \
+        return *(at);                                                                              \
     }
 
-KEPT(int, finalize_on_demand, GC_finalize_on_demand)
-KEPT(int, java_finalization, GC_java_finalization)
-KEPT(GC_finalizer_notifier_proc, finalizer_notifier, GC_finalizer_notifier)
-KEPT(GC_on_heap_resize_proc, on_heap_resize, GC_on_heap_resize)
-KEPT(GC_word, non_gc_bytes, GC_non_gc_bytes)
-KEPT(int, find_leak, GC_find_leak)
-KEPT(int, dont_expand, GC_dont_expand)
-KEPT(int, full_freq, GC_full_freq)
-KEPT(GC_word, max_retries, GC_max_retries)
-KEPT(int, dont_precollect, GC_dont_precollect)
-KEPT(unsigned long, time_limit, GC_time_limit)
-KEPT(struct GC_timeval_s, time_limit_tv, set.time_limit)
-KEPT(GC_word, allocd_bytes_per_finalizer, set.allocd_b_per_finalizer)
-KEPT(int, pages_executable, set.executable)
-KEPT(size_t, min_bytes_allocd, set.min_allocd_b)
-KEPT(int, rate, set.rate)
-KEPT(int, max_prior_attempts, set.prior_attempts)
-KEPT(int, manual_vdb_allowed, set.vdb)
-KEPT(int, force_unmap_on_gcollect, set.unmaps)
+KEPT(int, finalize_on_demand, &GC_finalize_on_demand)
+KEPT(int, java_finalization, &GC_java_finalization)
+KEPT(GC_finalizer_notifier_proc, finalizer_notifier, &GC_finalizer_notifier)
+KEPT(GC_on_heap_resize_proc, on_heap_resize, &GC_on_heap_resize)
+KEPT(GC_word, non_gc_bytes, &GC_non_gc_bytes)
+KEPT(int, find_leak, &GC_find_leak)
+KEPT(int, dont_expand, &GC_dont_expand)
+KEPT(int, full_freq, &GC_full_freq)
+KEPT(GC_word, max_retries, &GC_max_retries)
+KEPT(int, dont_precollect, &GC_dont_precollect)
+KEPT(unsigned long, time_limit, &GC_time_limit)
+KEPT(struct GC_timeval_s, time_limit_tv, &set.time_limit)
+KEPT(GC_word, allocd_bytes_per_finalizer, &set.allocd_b_per_finalizer)
+KEPT(int, pages_executable, &set.executable)
+KEPT(size_t, min_bytes_allocd, &set.min_allocd_b)
+KEPT(int, rate, &set.rate)
+KEPT(int, max_prior_attempts, &set.prior_attempts)
+KEPT(int, manual_vdb_allowed, &set.vdb)
+KEPT(int, force_unmap_on_gcollect, &set.unmaps)
 
 /* Before the first allocation: objects made before are not longer or shorter for it. */
 void

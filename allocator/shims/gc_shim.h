@@ -26,8 +26,8 @@
 #define GC_BUILD
 #define GC_THREADS
 #define GC_NO_THREAD_REDIRECTS
-#include "gc/gc.h"
-#include "gc/gc_mark.h"
+#include "shims/include/gc/gc.h"
+#include "shims/include/gc/gc_mark.h"
 
 #include "collector/client.h"
 #include "collector/cycle.h"

@@ -5,9 +5,9 @@
  */
 #include "shims/gc_shim.h"
 
-#include "gc/gc_typed.h"
 #include "heap/meta.h"
 #include "heap/os.h"
+#include "shims/include/gc/gc_typed.h"
 
 #include <string.h>
 

@@ -40,6 +40,19 @@ test_settings_take_effect_at_commit(void **state)
 }
 
 static void
+test_least_goal_holds_whatever_lives(void **state)
+{
+    (void)state;
+    struct pacer p = pacer_after(100 * MIB, 10 * MIB);
+    p.least_goal_b = 500 * MIB;
+    pacer_commit(&p, true);
+    assert_int_equal(pacer_goal(&p), 500 * MIB);
+    p.least_goal_b = 150 * MIB;
+    pacer_commit(&p, true);
+    assert_int_equal(pacer_goal(&p), 200 * MIB);
+}
+
+static void
 test_off_has_neither_goal_nor_trigger(void **state)
 {
     (void)state;
@@ -225,6 +238,7 @@ main(void)
         cmocka_unit_test(test_first_goal_is_the_minimum),
         cmocka_unit_test(test_setters_return_the_old_value),
         cmocka_unit_test(test_settings_take_effect_at_commit),
+        cmocka_unit_test(test_least_goal_holds_whatever_lives),
         cmocka_unit_test(test_off_has_neither_goal_nor_trigger),
         cmocka_unit_test(test_limit_leaves_headroom),
         cmocka_unit_test(test_limit_excludes_what_cannot_become_objects),

@@ -236,7 +236,8 @@ blocked_signals(void)
 static void *
 sleep_long(void *arg)
 {
-    sleep(1000);
+    for (;;)
+        sleep(1000); /* a stop's signal ends it early */
     return arg;
 }
 
