@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <spanheap/explain.h>
@@ -193,23 +194,24 @@ end_record(struct record *record)
 void
 output_explanation(const struct arguments *args, uintptr_t hidden)
 {
-    static char words[EXPLANATION_MAX_B];
     struct record record;
 
     if (!output_record_wanted()) {
         sh_explain_print((const void *)~hidden, STDOUT_FILENO);
         return;
     }
+    char *words = malloc(EXPLANATION_MAX_B); /* a static array would be a root of all runs */
     FILE *text = tmpfile();
-    if (text == NULL)
+    if (words == NULL || text == NULL)
         pitfall_fail("no temporary file for what is found: %s", strerror(errno));
     sh_explain_print((const void *)~hidden, fileno(text));
     rewind(text);
-    words[fread(words, 1, sizeof words - 1, text)] = '\0';
+    words[fread(words, 1, EXPLANATION_MAX_B - 1, text)] = '\0';
     fclose(text);
     begin_record(&record, args);
     record_text(&record, "explanation", words);
     end_record(&record);
+    free(words);
 }
 
 void
