@@ -288,15 +288,14 @@ note_layout(struct span *s, uint32_t index, enum layout layout, const struct sh_
     if (layout == NO_LAYOUT)
         return true;
     const struct sh_type *only = atomic_load_explicit(&s->only_type, memory_order_relaxed);
-    uint64_t common = atomic_load_explicit(&s->slot_mask, memory_order_relaxed);
-    bool same_mask = (uint32_t)type->pointer_mask[0] == common;
     if (layout == LAYOUT_OF_ALL && likely(only == type)) /* whoever noted it saw to end_keeps */
-        return same_mask;
+        return true;
     bool keeps = atomic_load_explicit(&s->end_keeps, memory_order_relaxed) | is_plain(type);
     if (!keeps || (only != type && only != NULL))
         return false;
     if (layout == LAYOUT_OF_ALL)
-        return same_mask;
+        return (uint32_t)type->pointer_mask[0] ==
+               atomic_load_explicit(&s->slot_mask, memory_order_relaxed);
     return (s->elem_b & (s->elem_b - 1)) == 0 && span_set_one(s, index, type->pointer_mask[0]);
 }
 

@@ -412,12 +412,14 @@ keep_slot_type(struct span *s, uint32_t index, const struct sh_type *type)
         s->slot_types[index] = type;
 }
 
+/* only_type says that all objects are of a type, and that their mask is the span's. */
 static void
-note_type(struct span *s, uint32_t index, const struct sh_type *type)
+note_type(struct span *s, uint32_t index, const struct sh_type *type, uint64_t mask)
 {
     if (unlikely(span_keep_types))
         keep_slot_type(s, index, type);
-    if (s->alloc_count <= 1)
+    bool common = mask == atomic_load_explicit(&s->slot_mask, memory_order_relaxed);
+    if (s->alloc_count <= 1 && common && mask != MIXED)
         atomic_store_explicit(&s->only_type, type, memory_order_relaxed);
     else if (atomic_load_explicit(&s->only_type, memory_order_relaxed) != type)
         atomic_store_explicit(&s->only_type, NULL, memory_order_relaxed);
@@ -431,8 +433,10 @@ span_set_type(struct span *s, uint32_t index, const struct sh_type *type)
     } else if (!has_bitmap(s)) {
         s->layout.types[index] = type;
     } else {
-        note_type(s, index, type);
-        return set_mask(s, index, slot_mask(type, (unsigned)(s->elem_b / WORD_B)));
+        uint64_t mask = slot_mask(type, (unsigned)(s->elem_b / WORD_B));
+        if (!set_mask(s, index, mask))
+            return false;
+        note_type(s, index, type, mask);
     }
     return true;
 }
