@@ -32,8 +32,8 @@
 #include "heap/pageheap.h"
 
 #define STEP_B 16
-#define STEPS_MAX_B 1024 /* rows are multiples of STEP_B up to here */
-#define MALLOC_ROWS (STEPS_MAX_B / STEP_B + 1 + 5 * 8)
+#define STEPS_MAX_B ((size_t)1024) /* rows are multiples of STEP_B up to here */
+#define MALLOC_ROWS ((unsigned)(STEPS_MAX_B / STEP_B) + 1 + 5 * 8)
 
 #define MAGAZINE_MAX 31
 
@@ -76,7 +76,8 @@ malloc_row_of(size_t size)
     if (likely(size <= STEPS_MAX_B))
         return (unsigned)((size + STEP_B - 1) / STEP_B);
     unsigned shift = 63 - (unsigned)__builtin_clzll(size - 1);
-    return STEPS_MAX_B / STEP_B + (shift - 10) * 8 + (unsigned)((size - 1) >> (shift - 3)) - 7;
+    return (unsigned)(STEPS_MAX_B / STEP_B) + (shift - 10) * 8 +
+           (unsigned)((size - 1) >> (shift - 3)) - 7;
 }
 
 /** The slot size of a row. */
@@ -85,8 +86,9 @@ malloc_slot_b(unsigned row)
 {
     if (row <= STEPS_MAX_B / STEP_B)
         return (size_t)row * STEP_B;
-    unsigned above = row - STEPS_MAX_B / STEP_B - 1;
-    return (size_t)(9 + above % 8) << (7 + above / 8);
+    unsigned above = row - (unsigned)(STEPS_MAX_B / STEP_B) - 1;
+    size_t step_b = (STEPS_MAX_B / 8) << above / 8 % 8;
+    return (9 + above % 8) * step_b;
 }
 
 /** The word that tells whether a slot is in a magazine. */
