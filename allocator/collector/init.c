@@ -51,14 +51,14 @@ start(void)
     struct settings s = settings_read();
     if (unlikely(s.stress_os > 0))
         os_fail(s.stress_os, 1);
-    watch_init(s.debug_heap, s.quarantine_b);
+    watch_init(s.poison, s.debug_heap, s.quarantine_b);
     sh_require(pageheap_init(s.reserve_b, choose_huge_pages(&s)),
                "no address space: cannot reserve even 64 MiB (see ulimit -v, SH_RESERVE)");
     size_t shards = s.stress_shards > 0 ? s.stress_shards : os_processors();
     sh_require(central_init((unsigned)size_min(shards, SHARDS_MAX)),
                "no memory for the central lists");
     observe_init();
-    if (watch.debug)
+    if (heap_watch.debug)
         observe_sites_init();
     sweep_set_clobber(s.clobber);
     background_limit((unsigned)s.workers);

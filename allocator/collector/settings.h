@@ -15,7 +15,7 @@ struct settings {
     uint64_t mode, barrier; /* enum gc_mode, SETTING_UNSET; enum barrier_kind */
     uint64_t workers;
     uint64_t gctrace, clobber, verify;
-    uint64_t debug_heap, quarantine_b; /* SETTING_UNSET: the default */
+    uint64_t poison, debug_heap, quarantine_b; /* SETTING_UNSET: the default */
     uint64_t stress_delay_us, stress_buffers, stress_shards, stress_os;
     const char *trace; /* file; NULL: none */
     uint64_t events;

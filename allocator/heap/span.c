@@ -101,7 +101,7 @@ span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum s
             return false;
         }
     }
-    if (unlikely(watch.on) && !watch_setup_span(s)) {
+    if (unlikely(heap_watch.on) && !watch_setup_span(s)) {
         span_teardown(s);
         return false;
     }

@@ -1,0 +1,136 @@
+"""Who sees the mistakes of allocator/tests/seen/: each compiler and tool, at three levels, without
+what the heap tells them (SH_POISON=0, -DSH_NO_ATTRIBUTES) and with it. A report counts if it names
+the line marked "here" (D), or is the heap's own fatal message (d); the fixed variant must have
+neither. allocator/README.md has the table, and it must be what is found here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from harness import library
+from harness.project import here
+
+LEVELS = ("-O0", "-O2", "-Os")
+FOLDER = here().allocator / "tests" / "seen"
+CASES = tuple(sorted(path.stem for path in FOLDER.glob("*.c")))
+FATAL = "spanheap: fatal: "
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A column of the table: a compiler's warnings, or a run under a tool."""
+
+    name: str
+    compiler: str
+    flags: tuple[str, ...] = ()
+    tool: tuple[str, ...] = ()  # in front of the program
+    settings: tuple[str, ...] = ()  # of the run with what the heap tells
+    runs: bool = True
+
+
+DETECTORS = (
+    Detector("gcc -Wall", "gcc", ("-Wall",), runs=False),
+    Detector("gcc -fanalyzer", "gcc", ("-fanalyzer", "-Wno-analyzer-malloc-leak"), runs=False),
+    Detector("clang -Wall", "clang", ("-Wall",), runs=False),
+    Detector("gcc ASan", "gcc", ("-fsanitize=address",)),
+    Detector("clang ASan", "clang", ("-fsanitize=address",)),
+    Detector("gcc, valgrind", "gcc", tool=("valgrind", "-q")),
+    Detector("gcc ASan, SH_DEBUG_HEAP", "gcc", ("-fsanitize=address",),
+             settings=("SH_DEBUG_HEAP=1",)),
+    Detector("SH_DEBUG_HEAP alone", "gcc", settings=("SH_DEBUG_HEAP=1",)),
+)
+
+
+def missing(detector: Detector) -> str | None:
+    """What has to be installed, or None."""
+    for command in (detector.compiler, *detector.tool[:1]):
+        if shutil.which(command) is None:
+            return f"no {command}: apt-get install {command}"
+    return None
+
+
+@cache
+def heap() -> library.Library:
+    """The ordinary shared library: no tool was there when it was built."""
+    return library.build(here(), library.default_cell())
+
+
+def call(command: list[str], settings: tuple[str, ...] = ()) -> str:
+    """What a command prints; its status says nothing, a crash is no detection."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("SH_")}
+    extra = dict(setting.split("=", 1) for setting in settings)
+    done = subprocess.run(
+        command, cwd=here().root, capture_output=True, text=True, errors="replace", timeout=120,
+        env={**kept, "ASAN_OPTIONS": "detect_leaks=0", "LC_ALL": "C", **extra}, check=False)
+    return done.stdout + done.stderr
+
+
+def report(detector: Detector, case: str, level: str, fixed: bool, told: bool,
+           folder: Path) -> str:
+    """What the detector says of one variant at one level."""
+    source = FOLDER / f"{case}.c"
+    program = folder / f"{case}-{fixed}-{told}{level}-{DETECTORS.index(detector)}"
+    command = [detector.compiler, "-std=gnu17", "-g", level, *detector.flags,
+               *(["-DFIXED"] if fixed else []), *([] if told else ["-DSH_NO_ATTRIBUTES"]),
+               "-fno-diagnostics-color", "-fno-omit-frame-pointer",
+               f"-I{here().allocator / 'include'}", str(source), "-o", str(program),
+               f"-L{heap().folder}", "-lspanheap", f"-Wl,-rpath,{heap().folder}", "-pthread"]
+    said = call(command)
+    if not detector.runs:
+        return said
+    return call([*detector.tool, str(program)], detector.settings if told else ("SH_POISON=0",))
+
+
+def first_place(said: str, case: str) -> int | None:
+    """The first line of the case's own source that a report names."""
+    match = re.search(rf"{re.escape(case)}\.c:(\d+)", said)
+    return int(match[1]) if match else None
+
+
+def letter(detector: Detector, case: str, level: str, told: bool, folder: Path) -> str:
+    """How it is seen; a dot: it is not."""
+    lines = (FOLDER / f"{case}.c").read_text(encoding="utf-8").splitlines()
+    here_line = next(n for n, line in enumerate(lines, 1) if "/* here */" in line)
+    said = report(detector, case, level, False, told, folder)
+    warned = detector.runs or "warning:" in said
+    seen = "D" if warned and first_place(said, case) == here_line else "d" if FATAL in said else "."
+    if seen != ".":
+        fixed = report(detector, case, level, True, told, folder)
+        assert first_place(fixed, case) is None and FATAL not in fixed, fixed
+    return seen
+
+
+def cell(detector: Detector, case: str, folder: Path) -> str:
+    """As in the table: three levels without, three with."""
+    def letters(told: bool) -> str:
+        return "".join(letter(detector, case, level, told, folder) for level in LEVELS)
+    return f"{letters(False)} {letters(True)}"
+
+
+def documented() -> dict[str, list[str]]:
+    """The rows of the table in allocator/README.md, without their first cell."""
+    text = (here().allocator / "README.md").read_text(encoding="utf-8")
+    rows = (line.strip().strip("|").split("|") for line in text.splitlines()
+            if line.startswith("| `"))
+    cells = {row[0].strip().strip("`"): [c.strip().strip("`") for c in row[1:]] for row in rows}
+    return {name: row for name, row in cells.items() if name in CASES}
+
+
+def test_every_case_has_its_row() -> None:
+    assert set(documented()) == set(CASES)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_table_says_who_sees_it(case: str, tmp_path: Path) -> None:
+    measured = [cell(d, case, tmp_path) if missing(d) is None else None for d in DETECTORS]
+    told = documented()[case]
+    assert [m if m is not None else t for m, t in zip(measured, told, strict=True)] == told
