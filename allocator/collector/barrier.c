@@ -73,7 +73,7 @@ record_store(struct thread *t, enum barrier_kind kind, uintptr_t old, uintptr_t 
 void
 barrier_off(void)
 {
-    atomic_store(&barrier_enabled, unlikely(watch.asan) ? BARRIER_WATCHED : BARRIER_NONE);
+    atomic_store(&barrier_enabled, unlikely(heap_watch.asan) ? BARRIER_WATCHED : BARRIER_NONE);
 }
 
 void
@@ -106,7 +106,7 @@ void
 barrier_store_slow(void *slot, const void *value)
 {
     struct cache *c = cache_of_caller();
-    if (unlikely(watch.asan))
+    if (unlikely(heap_watch.asan))
         watch_check_store(slot);
     cache_enter(c);
     record_store((struct thread *)c, barrier_now(), load(slot), (uintptr_t)value);

@@ -59,7 +59,7 @@ start(void)
     sh_require(central_init((unsigned)size_min(shards, SHARDS_MAX)),
                "no memory for the central lists");
     observe_init();
-    if (watch.debug)
+    if (heap_watch.debug)
         observe_sites_init();
     span_keep_types = s.types == SETTING_UNSET ? s.heap_dump != NULL : s.types != 0;
     sweep_set_clobber(s.clobber);

@@ -83,7 +83,7 @@ hook_sweep_span(struct cache *c, struct span *s)
     sh_invariant(atomic_load(&s->sweepgen) == generation - 1);
     if (unlikely(atomic_load_explicit(&s->has_specials, memory_order_acquire)))
         finalizer_sweep(s);
-    if (unlikely(watch.on))
+    if (unlikely(heap_watch.on))
         watch_before_sweep(s, sweep.clobber);
     else if (unlikely(sweep.clobber))
         clobber_dead(s);
@@ -94,7 +94,7 @@ hook_sweep_span(struct cache *c, struct span *s)
         c->counts.large_free_b += died * s->elem_b;
     if (marked_but_freed > 0)
         atomic_fetch_sub(&heap_size.live_b, marked_but_freed * s->elem_b);
-    if (unlikely(watch.on))
+    if (unlikely(heap_watch.on))
         watch_after_sweep(s);
     atomic_store_explicit(&s->sweepgen, generation, memory_order_release);
     c->swept_spans++;

@@ -164,7 +164,7 @@ unblock_stop_signal(void)
 static void
 choose_path(struct thread *t)
 {
-    bool fast = atomic_load(&cache_sampling) == 0 && !watch.on && !span_keep_types;
+    bool fast = atomic_load(&cache_sampling) == 0 && !heap_watch.on && !span_keep_types;
     if (t->fast != NULL)
         atomic_store(t->fast, fast ? &t->cache : NULL);
 }

@@ -123,7 +123,8 @@ make_large(struct cache *c, size_t npages, enum span_kind kind)
     if (base == 0)
         return NULL;
     hook_pages_taken(c);
-    if (unlikely(watch.on)) /* what reads as zero may have been closed before it was released */
+    if (unlikely(
+            heap_watch.on)) /* what reads as zero may have been closed before it was released */
         watch_open(base, npages * PAGE_B);
     if (needzero)
         hook_zero_pages((void *)base, npages * PAGE_B);
@@ -137,8 +138,9 @@ static uintptr_t
 alloc_large(struct cache *c, size_t size, enum span_kind kind, const struct sh_type *type,
             uint32_t site)
 {
-    size_t bytes =
-        SIZE_MAX - size < watch.guard_b ? SIZE_MAX : sizeclass_round(size + watch.guard_b);
+    size_t bytes = SIZE_MAX - size < heap_watch.guard_b
+                       ? SIZE_MAX
+                       : sizeclass_round(size + heap_watch.guard_b);
     if (bytes == SIZE_MAX)
         return 0;
     hook_trigger(bytes);
@@ -151,7 +153,7 @@ alloc_large(struct cache *c, size_t size, enum span_kind kind, const struct sh_t
         s->alloc_count = s->alloc_count_cached = 1;
         if (atomic_load_explicit(&span_allocate_black, memory_order_relaxed))
             span_mark_born(s, 0);
-        if (unlikely(watch.on))
+        if (unlikely(heap_watch.on))
             watch_slot_made(s, 0, size, site);
         atomic_store_explicit(&s->free_index, 1, memory_order_release);
         c->counts.mallocs[0]++;
@@ -183,13 +185,14 @@ alloc_watched(struct cache *c, size_t size, enum span_kind kind, const struct sh
               enum shape shape, uint32_t site)
 {
     uintptr_t p;
-    if (size > SMALL_MAX_B - watch.guard_b)
+    if (size > SMALL_MAX_B - heap_watch.guard_b)
         return alloc_large(c, size, kind, type, site);
-    bool is_tiny = kind == KIND_NOSCAN && size < TINY_MAX_B && watch.guard_b == 0;
+    bool is_tiny = kind == KIND_NOSCAN && size < TINY_MAX_B && heap_watch.guard_b == 0;
     if (is_tiny)
         p = alloc_tiny(c, size, WATCHED);
     else
-        p = take_slot(c, span_row(sizeclass_of(size + watch.guard_b), kind), type, shape, WATCHED);
+        p = take_slot(c, span_row(sizeclass_of(size + heap_watch.guard_b), kind), type, shape,
+                      WATCHED);
     if (p == 0 || (is_tiny && p % TINY_MAX_B != 0))
         return p;
     struct span *s = pageheap_span_of(p);
@@ -200,7 +203,7 @@ alloc_watched(struct cache *c, size_t size, enum span_kind kind, const struct sh
 static uint32_t
 site_of_caller(void)
 {
-    return unlikely(watch.debug) ? hook_site() : 0;
+    return unlikely(heap_watch.debug) ? hook_site() : 0;
 }
 
 static __attribute__((noinline)) void *
@@ -211,8 +214,8 @@ alloc_retry(struct cache *c, size_t size, enum span_kind kind, const struct sh_t
     uint32_t site = site_of_caller();
     for (unsigned attempt = 0; p == 0 && hook_out_of_memory(size, attempt); attempt++) {
         cache_enter(c);
-        p = unlikely(watch.on) ? alloc_watched(c, size, kind, type, shape, site)
-                               : alloc_once(c, size, kind, type, shape);
+        p = unlikely(heap_watch.on) ? alloc_watched(c, size, kind, type, shape, site)
+                                    : alloc_once(c, size, kind, type, shape);
         cache_leave(c);
     }
     return (void *)p;
@@ -246,8 +249,8 @@ alloc_charged(size_t size, enum span_kind kind, const struct sh_type *type, enum
         return (void *)(uintptr_t)zero_object;
     uint32_t site = site_of_caller();
     cache_enter(c);
-    void *p = (void *)(unlikely(watch.on) ? alloc_watched(c, size, kind, type, shape, site)
-                                          : alloc_once(c, size, kind, type, shape));
+    void *p = (void *)(unlikely(heap_watch.on) ? alloc_watched(c, size, kind, type, shape, site)
+                                               : alloc_once(c, size, kind, type, shape));
     cache_leave(c);
     if (unlikely(p == NULL))
         p = alloc_retry(c, size, kind, type, shape);
@@ -429,7 +432,7 @@ alloc_typed_slowly(const struct sh_type *type)
     enum span_kind kind = alloc_kind_of(type);
     if (kind != KIND_TYPED)
         return alloc_or_die(type->size, kind, NULL);
-    bool slowly = watch.on || span_keep_types;
+    bool slowly = heap_watch.on || span_keep_types;
     struct cache *c = unlikely(slowly) ? NULL : cache_self;
     void *p = alloc_at_hand(c, type->size, KIND_TYPED, LAYOUT_OF_ONE, type);
     if (unlikely(p == NULL))

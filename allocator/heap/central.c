@@ -256,7 +256,7 @@ make_spans(struct cache *c, unsigned row, size_t n)
     hook_pages_taken(c);
     if (!needzero)
         populate(c, base, n * npages * PAGE_B);
-    if (unlikely(watch.on))
+    if (unlikely(heap_watch.on))
         watch_close(base, n * npages * PAGE_B);
     /* from the end, so that the lowest is at hand first */
     for (size_t i = n; i-- > 0;) {

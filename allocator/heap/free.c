@@ -56,7 +56,7 @@ sh_free(void *p)
     if (p == NULL || p == sh_alloc(0))
         return;
     struct cache *c = cache_of_caller();
-    uint32_t index, site = unlikely(watch.debug) ? hook_site() : 0;
+    uint32_t index, site = unlikely(heap_watch.debug) ? hook_site() : 0;
     cache_enter(c);
     cache_slow_enter(c);
     struct span *s = span_of_object(p, "sh_free", &index);
@@ -67,14 +67,14 @@ sh_free(void *p)
             hook_mark_freed(s, index);
         if (unlikely(atomic_load_explicit(&s->has_specials, memory_order_relaxed)))
             hook_forget_specials(s, (uintptr_t)p);
-        if (unlikely(watch.on))
+        if (unlikely(heap_watch.on))
             watch_slot_freed(s, index, site);
         bool first = span_record_free(s, index);
         require_of(p, first, "sh_free: %p was freed before", p);
         c->counts.frees[class]++;
         if (class == 0)
             c->counts.large_free_b += size;
-        if (unlikely(watch.quarantine_b > 0))
+        if (unlikely(heap_watch.quarantine_b > 0))
             watch_hold(s, index);
         else if (!s->cached)
             central_note_free(s); /* an unswept span is left to its sweep */
@@ -92,7 +92,7 @@ sh_usable_size(const void *p)
     struct span *s = span_of_object(p, "sh_usable_size", &index);
     if (s->kind == KIND_TINY)
         return 0;
-    return unlikely(watch.on) ? watch_usable_b(s, index) : s->elem_b;
+    return unlikely(heap_watch.on) ? watch_usable_b(s, index) : s->elem_b;
 }
 
 void *
@@ -109,7 +109,7 @@ sh_object_base(const void *p)
 static size_t
 room_at(const struct span *s, uint32_t index, const void *p)
 {
-    if (unlikely(watch.debug))
+    if (unlikely(heap_watch.debug))
         return watch_usable_b(s, index);
     return span_slot(s, index) + s->elem_b - (uintptr_t)p;
 }
@@ -133,7 +133,7 @@ keep_in_place(void *p, size_t size, size_t room)
 static bool
 may_stay(size_t size, size_t room)
 {
-    return size <= room && size > room / 2 && likely(!watch.debug);
+    return size <= room && size > room / 2 && likely(!heap_watch.debug);
 }
 
 static void *

@@ -111,7 +111,7 @@ span_setup_slots(struct span *s, uintptr_t base, size_t npages, unsigned class, 
             return false;
         }
     }
-    if (unlikely(watch.on) && !watch_setup_span(s)) {
+    if (unlikely(heap_watch.on) && !watch_setup_span(s)) {
         span_teardown(s);
         return false;
     }

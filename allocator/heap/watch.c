@@ -18,7 +18,7 @@
 #define QUARANTINE_DEFAULT_B ((size_t)1 << 20)
 #define CLOBBERED (UINT32_C(1) << 31) /* in slot_watch.freed: the object was overwritten then */
 
-struct watch watch SH_STATE;
+struct watch heap_watch SH_STATE;
 
 /* Of the sanitizer's run-time library; absent in a program without it. */
 void __asan_poison_memory_region(const volatile void *start, size_t size) __attribute__((weak));
@@ -105,40 +105,40 @@ explain_report(const char *report)
 void
 watch_init(bool tools, bool debug, uint64_t quarantine_b)
 {
-    watch.asan =
+    heap_watch.asan =
         tools && __asan_poison_memory_region != NULL && __asan_unpoison_memory_region != NULL;
-    watch.valgrind = tools && valgrind_runs();
-    watch.debug = debug;
-    watch.on = watch.asan || watch.valgrind || debug;
-    watch.guard_b = debug ? GUARD_LEAST_B : 0;
-    if (watch.on)
-        watch.quarantine_b = quarantine_b == UINT64_MAX ? QUARANTINE_DEFAULT_B : quarantine_b;
-    if (debug && watch.asan && __asan_set_error_report_callback != NULL)
+    heap_watch.valgrind = tools && valgrind_runs();
+    heap_watch.debug = debug;
+    heap_watch.on = heap_watch.asan || heap_watch.valgrind || debug;
+    heap_watch.guard_b = debug ? GUARD_LEAST_B : 0;
+    if (heap_watch.on)
+        heap_watch.quarantine_b = quarantine_b == UINT64_MAX ? QUARANTINE_DEFAULT_B : quarantine_b;
+    if (debug && heap_watch.asan && __asan_set_error_report_callback != NULL)
         __asan_set_error_report_callback(explain_report);
 }
 
 void
 watch_close(uintptr_t start, size_t size)
 {
-    if (watch.asan)
+    if (heap_watch.asan)
         __asan_poison_memory_region((void *)start, size);
-    if (watch.valgrind)
+    if (heap_watch.valgrind)
         valgrind_close(start, size);
 }
 
 void
 watch_open(uintptr_t start, size_t size)
 {
-    if (watch.asan)
+    if (heap_watch.asan)
         __asan_unpoison_memory_region((void *)start, size);
-    if (watch.valgrind)
+    if (heap_watch.valgrind)
         valgrind_open(start, size);
 }
 
 void
 watch_check_store(const void *slot)
 {
-    if (watch.asan && __asan_region_is_poisoned != NULL && __asan_report_store8 != NULL &&
+    if (heap_watch.asan && __asan_region_is_poisoned != NULL && __asan_report_store8 != NULL &&
         __asan_region_is_poisoned((void *)(uintptr_t)slot, WORD_B) != NULL)
         __asan_report_store8((uintptr_t)slot);
 }
@@ -188,7 +188,7 @@ watch_slot_taken(struct span *s, uint32_t index)
 size_t
 watch_usable_b(const struct span *s, uint32_t index)
 {
-    return watch.debug ? s->watched[index].size : s->elem_b;
+    return heap_watch.debug ? s->watched[index].size : s->elem_b;
 }
 
 void
@@ -196,12 +196,12 @@ watch_slot_made(struct span *s, uint32_t index, size_t size, uint32_t site)
 {
     uintptr_t p = span_slot(s, index);
     s->watched[index].made = site;
-    if (watch.debug) {
+    if (heap_watch.debug) {
         memset((void *)(p + size), GUARD_BYTE, s->elem_b - size);
         watch_close(p + size, s->elem_b - size);
         s->watched[index].size = size;
     }
-    if (watch.valgrind)
+    if (heap_watch.valgrind)
         valgrind_made(p, watch_usable_b(s, index));
 }
 
@@ -221,7 +221,7 @@ static void
 slot_gone(const struct span *s, uint32_t index)
 {
     uintptr_t p = span_slot(s, index);
-    if (watch.valgrind)
+    if (heap_watch.valgrind)
         valgrind_gone(p);
     watch_close(p, s->elem_b);
 }
@@ -245,7 +245,7 @@ check_guard(const struct span *s, uint32_t index, const char *when)
 {
     uintptr_t p = span_slot(s, index), end = p + s->elem_b;
     size_t size = s->watched[index].size;
-    if (!watch.debug || s->kind == KIND_TINY)
+    if (!heap_watch.debug || s->kind == KIND_TINY)
         return;
     uintptr_t at = first_other(p + size, end, GUARD_BYTE);
     if (likely(at == end))
@@ -303,12 +303,12 @@ watch_slot_freed(struct span *s, uint32_t index, uint32_t site)
 {
     struct slot_watch *note = &s->watched[index];
     check_guard(s, index, "by sh_free");
-    bool clobber = watch.debug && !heap_is_marking();
+    bool clobber = heap_watch.debug && !heap_is_marking();
     if (clobber)
         overwrite(s, index);
     note->freed = site | (clobber ? CLOBBERED : 0);
     slot_gone(s, index);
-    if (watch.quarantine_b > 0)
+    if (heap_watch.quarantine_b > 0)
         __atomic_fetch_or(&held_bits(s)[index / 64], UINT64_C(1) << (index % 64), __ATOMIC_RELEASE);
 }
 
@@ -361,7 +361,7 @@ watch_hold(struct span *s, uint32_t index)
     quarantine.end = &h->next;
     quarantine.total_b += h->size;
     lock_drop(&quarantine.lock);
-    while ((old = take_oldest_held(watch.quarantine_b)) != NULL)
+    while ((old = take_oldest_held(heap_watch.quarantine_b)) != NULL)
         let_go(old);
 }
 
@@ -378,7 +378,7 @@ __attribute__((destructor)) static void
 check_held(void)
 {
     lock_take(&quarantine.lock);
-    for (const struct held *h = quarantine.first; watch.debug && h != NULL; h = h->next)
+    for (const struct held *h = quarantine.first; heap_watch.debug && h != NULL; h = h->next)
         check_freed(h->s, h->index);
     lock_drop(&quarantine.lock);
 }
@@ -414,18 +414,18 @@ watch_before_sweep(struct span *s, bool clobber)
         check_guard(s, i, "by a collection");
         if (span_is_marked(s, i))
             continue;
-        if (clobber || watch.debug)
+        if (clobber || heap_watch.debug)
             overwrite(s, i);
         slot_gone(s, i);
     }
-    if (watch.quarantine_b > 0)
+    if (heap_watch.quarantine_b > 0)
         keep_held(s);
 }
 
 void
 watch_after_sweep(struct span *s)
 {
-    for (uint32_t w = 0; watch.quarantine_b > 0 && w < span_bit_words(s->nelems); w++) {
+    for (uint32_t w = 0; heap_watch.quarantine_b > 0 && w < span_bit_words(s->nelems); w++) {
         uint64_t kept = kept_bits(s)[w];
         if (kept == 0)
             continue;
@@ -451,7 +451,7 @@ watch_explain(const void *p)
 {
     const struct span *s = pageheap_span_of((uintptr_t)p);
     uint32_t index = s == NULL ? 0 : span_index(s, (uintptr_t)p);
-    if (!watch.debug || s == NULL || index >= s->nelems || s->watched[index].made == 0)
+    if (!heap_watch.debug || s == NULL || index >= s->nelems || s->watched[index].made == 0)
         return;
     const struct slot_watch *note = &s->watched[index];
     uintptr_t start = span_slot(s, index);

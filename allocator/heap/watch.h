@@ -4,7 +4,7 @@
  *   - a slot may be touched while it holds an object and not else: free slots, freed and swept
  *     objects are poisoned, for the tools that are there;
  *   - what sh_free gives back is *held* for a while (the quarantine): its slot is not used again
- *     until watch.quarantine_b bytes have been freed after it;
+ *     until heap_watch.quarantine_b bytes have been freed after it;
  *   - with SH_DEBUG_HEAP=1 each object ends in a guard, freed memory is overwritten, and the stacks
  *     that allocated and freed an object are kept (slot_watch), to be named in messages.
  *
@@ -34,7 +34,7 @@ struct watch {
     size_t guard_b;      /* least bytes behind an object's end; a multiple of 16; 0 without debug */
     size_t quarantine_b; /* 0: none, as in a heap that is not watched */
 };
-extern struct watch watch;
+extern struct watch heap_watch;
 
 /* What a watched span notes of a slot. Written by who allocates and who frees the object. */
 struct slot_watch {

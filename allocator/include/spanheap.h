@@ -106,6 +106,7 @@ SH_API void sh_free(void *p);
 SH_API void *sh_realloc(void *p, size_t size) SH_NONNULL SH_SIZED(2) SH_ENDED_BY(sh_free);
 SH_API void *sh_realloc_array(const struct sh_type *type, void *p, size_t count) SH_NONNULL
     SH_ENDED_BY(sh_free);
+SH_API void *sh_realloc(void *p, size_t size) SH_ENDED_BY(sh_realloc);
 
 /**
  * Allocates size bytes, all zero, in which every aligned word may be a pointer ("untyped").

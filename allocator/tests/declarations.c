@@ -113,7 +113,8 @@ sound(void)
     char *p = sh_alloc(100), *q = sh_try_alloc(10, 10, SH_NOSCAN);
     memset(p, 1, 100);
     p = sh_realloc(p, 200);
-    memset(p, 2, 200);
+    p = sh_realloc(p, 300);
+    memset(p, 2, 300);
     if (q != NULL)
         memset(q, 3, 100);
     sh_free(p);

@@ -23,7 +23,7 @@ test_rate_is_told_and_nothing_is_sampled_when_it_is_0(void **state)
     assert_int_equal(sh_profile_set_rate(4096), 0);
     assert_null(atomic_load(&cache_fast));
     assert_int_equal(sh_profile_set_rate(0), 4096);
-    assert_ptr_equal(atomic_load(&cache_fast), watch.on ? NULL : cache_self);
+    assert_ptr_equal(atomic_load(&cache_fast), heap_watch.on ? NULL : cache_self);
     for (int i = 0; i < 1000; i++)
         site_when_off(1000);
     collect();

@@ -311,10 +311,10 @@ static void
 test_heap_is_watched_where_a_tool_is(void **state)
 {
     (void)state;
-    assert_int_equal(watch.asan, UNDER_ASAN);
-    assert_int_equal(watch.valgrind, under_valgrind());
-    assert_int_equal(watch.on, UNDER_ASAN || under_valgrind());
-    assert_true((atomic_load(&cache_fast) == NULL) == watch.on);
+    assert_int_equal(heap_watch.asan, UNDER_ASAN);
+    assert_int_equal(heap_watch.valgrind, under_valgrind());
+    assert_int_equal(heap_watch.on, UNDER_ASAN || under_valgrind());
+    assert_true((atomic_load(&cache_fast) == NULL) == heap_watch.on);
 }
 
 /* ---- Quarantine ---- */

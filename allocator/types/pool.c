@@ -111,7 +111,7 @@ next_place(struct sh_pool_items *items, struct place *p)
 static struct cache *
 owner_name(struct cache *c)
 {
-    return unlikely(watch.on) ? (struct cache *)((uintptr_t)c + 1) : c;
+    return unlikely(heap_watch.on) ? (struct cache *)((uintptr_t)c + 1) : c;
 }
 
 /* ---- One place, which is locked ---- */
@@ -229,14 +229,14 @@ item_b(const void *item)
 static __attribute__((noinline)) void *
 get_slow(struct sh_pool *pool, struct cache *c)
 {
-    void *item = watch.on ? take_own_private(pool, c, owner_name(c)) : NULL;
+    void *item = heap_watch.on ? take_own_private(pool, c, owner_name(c)) : NULL;
     struct sh_pool_items *items = __atomic_load_n(&pool->items, __ATOMIC_ACQUIRE);
     if (item == NULL && items != NULL)
         item = take_shared(items, c);
     items = __atomic_load_n(&pool->victim, __ATOMIC_ACQUIRE);
     if (item == NULL && items != NULL)
         item = take_from_victim(items, c);
-    if (unlikely(watch.on) && item != NULL)
+    if (unlikely(heap_watch.on) && item != NULL)
         watch_open((uintptr_t)item, item_b(item));
     return item == NULL && pool->make != NULL ? pool->make() : item;
 }
@@ -320,9 +320,9 @@ static __attribute__((noinline)) void
 put_slow(struct sh_pool *pool, struct cache *c, void *item)
 {
     struct chain *larger = NULL;
-    if (unlikely(watch.on))
+    if (unlikely(heap_watch.on))
         watch_close((uintptr_t)item, item_b(item));
-    if (watch.on && watch.quarantine_b > 0)
+    if (heap_watch.on && heap_watch.quarantine_b > 0)
         return;
     if (!__atomic_load_n(&pool->registered, __ATOMIC_ACQUIRE))
         enter_list(pool);
