@@ -14,6 +14,7 @@
 #include "collector/parked.h"
 #include "collector/segments.h"
 #include "heap/meta.h"
+#include "heap/os.h"
 #include "heap/pageheap.h"
 
 #include <dlfcn.h>
