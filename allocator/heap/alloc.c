@@ -58,7 +58,7 @@ is_plain(const struct sh_type *type)
 }
 
 /* The next free slot of a row, zeroed, published. 0: no memory. Depth is held. */
-static inline __attribute__((always_inline)) uintptr_t
+static inline uintptr_t
 take_slot(struct cache *c, unsigned row, const struct sh_type *type, enum shape shape,
           enum watching watching)
 {
@@ -96,7 +96,7 @@ tiny_align(uint32_t offset, size_t size)
     return (offset + mask) & ~mask;
 }
 
-static inline uintptr_t
+static uintptr_t
 alloc_tiny(struct cache *c, size_t size, enum watching watching)
 {
     uint32_t offset = tiny_align(c->tiny_used, size);
