@@ -1,4 +1,4 @@
-# libspanheap-malloc.so: malloc over the heap's spans, to be preloaded. See shims/README.md.
+# libspanheap-malloc.so: malloc over the heap's spans, to be preloaded. See README.md, As malloc.
 MALLOC_SOURCES := heap/os.c heap/fail.c heap/lock.c heap/meta.c heap/sizeclass.c heap/span.c \
 	heap/pages.c heap/pageheap.c heap/cache.c heap/scavenger.c heap/watch.c $(wildcard shims/malloc*.c)
 MALLOC_SO := $(BUILD)/libspanheap-malloc.so

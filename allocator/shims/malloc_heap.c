@@ -448,7 +448,7 @@ malloc_mend(struct malloc_heap *h)
 {
     for (unsigned row = 0; row < MALLOC_ROWS; row++) {
         h->rows[row].count = 0;
-        h->partial[row] = h->empty[row] = (struct span_list){0};
+        h->partial[row] = h->empty[row] = (struct span_list){.count = 0};
     }
     h->pages = h->empty_pages = 0;
     atomic_store(&h->foreign, NULL);

@@ -181,14 +181,18 @@ test_a_thousand_threads_one_after_another_take_no_more_than_one(void **state)
     assert_true(resident_b() < before + ((size_t)4 << 20));
 }
 
-static _Atomic bool produced;
+enum { ITEMS = 1000000 };
 
 static void *
 consumer(void *unused)
 {
     (void)unused;
-    while (!produced)
-        release(atomic_exchange(&shared[0], NULL));
+    for (size_t i = 0; i < ITEMS; i++) {
+        struct object *o;
+        while ((o = atomic_exchange(&shared[i % SLOTS], NULL)) == NULL)
+            thrd_yield();
+        release(o);
+    }
     return NULL;
 }
 
@@ -198,16 +202,13 @@ test_one_allocates_and_another_frees_in_constant_memory(void **state)
     (void)state;
     size_t before = resident_b();
     pthread_t other = start_thread(consumer, NULL);
-    for (size_t i = 0; i < 2000000; i++) {
-        void *p = memset(allocate(100), 1, 100), *none = NULL;
-        while (!atomic_compare_exchange_strong(&shared[0], (struct object **)&none, p)) {
-            none = NULL;
+    for (size_t i = 0; i < ITEMS; i++) {
+        struct object *o = memset(allocate(100), 1, 100);
+        while (atomic_load(&shared[i % SLOTS]) != NULL)
             thrd_yield();
-        }
+        atomic_store(&shared[i % SLOTS], o);
     }
-    produced = true;
     pthread_join(other, NULL);
-    release(atomic_exchange(&shared[0], NULL));
     assert_true(resident_b() < before + ((size_t)16 << 20));
 }
 
