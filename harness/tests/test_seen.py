@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -131,6 +132,9 @@ def test_every_case_has_its_row() -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_table_says_who_sees_it(case: str, tmp_path: Path) -> None:
-    measured = [cell(d, case, tmp_path) if missing(d) is None else None for d in DETECTORS]
+    heap()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        measured = list(pool.map(
+            lambda d: cell(d, case, tmp_path) if missing(d) is None else None, DETECTORS))
     told = documented()[case]
     assert [m if m is not None else t for m, t in zip(measured, told, strict=True)] == told
