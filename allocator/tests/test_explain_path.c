@@ -329,8 +329,8 @@ churn(void *arg)
         n->next = rng_below(&r, 100) == 0 ? NULL : shared[i];
         sh_alloc(rng_below(&r, 2000));
         shared[i] = n;
-        if (shared[i]->next != NULL && rng_below(&r, 10) == 0)
-            sh_store(&shared[i]->next->other, n);
+        if (n->next != NULL && rng_below(&r, 10) == 0) /* by now another may stand in shared[i] */
+            sh_store(&n->next->other, n);
     }
     return NULL;
 }
