@@ -80,10 +80,9 @@ def test_own_program_in_three_arms(tiny_project: Project, quiet: Live, sleeper: 
     assert len({x["layout_seed"] for x in timed}) == len(timed)
     assert row(comparison, "wall_s").row.ratio.n == 2
     assert row(comparison, "wall_s", "C").row.verdict == IDENTICAL
-    assert set(comparison.notes) >= {  # on a busy machine there are more
-        "sleeper runs for {:.1f} ms, most of which is starting: give it more to do (ARGS=…)".format(
-            1e3 * (row(comparison, "wall_s").row.a.value or 0)),
-        "sleeper prints something else in arm B than in A: it may not do the same work"}
+    # On a busy machine the first may be missing: starting, measured by itself, was quicker.
+    assert [note for note in comparison.notes if "most of which is starting" not in note] == [
+        "sleeper prints something else in arm B than in A: it may not do the same work"]
     assert {c.metric for c in comparison.controls} == {"wall_s", "launcher_rss_b"}
     page = (tiny_project.latest / compare.PAGE).read_text()
     assert "gcc -O2 -DPRINTED=8" in page and "| time | sleeper | B |" in page
