@@ -1,4 +1,4 @@
-"""`lint`: clang-format and clang-tidy on all C, gofmt on all Go, mypy --strict on the harness.
+"""`lint`: clang-format and clang-tidy on all C, gofmt on all Go, mypy --strict on all Python.
 
 A tool that is missing is skipped with a line that says so.
 """

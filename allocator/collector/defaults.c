@@ -4,17 +4,9 @@
 #include "collector/settings.h"
 
 const struct settings settings_default = {
+    SETTINGS_COMMON,
     .gogc = 100,
-    .memory_limit_b = UINT64_MAX,
-    .huge_pages = SETTING_UNSET,
     .period_s = 120,
     .mode = SETTING_UNSET,
     .barrier = BARRIER_DELETION,
-    .workers = INT32_MAX,
-    .profile_rate_b = SETTING_UNSET,
-    .types = SETTING_UNSET,
-    .poison = 1,
-    .quarantine_b = SETTING_UNSET,
-    .stress_buffers = WORKBUF_WORDS,
-    .task_stack_b = UINT64_C(64) << 10,
 };

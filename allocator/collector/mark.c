@@ -19,6 +19,7 @@
 
 #include "collector/markers.h"
 #include "collector/parked.h"
+#include "collector/zombie.h"
 #include "heap/pageheap.h"
 #include "heap/watch.h"
 
@@ -27,8 +28,6 @@
 #define PIECE_B ((size_t)32 << 10) /* larger objects are scanned in pieces of this size */
 #define SHARE_EVERY 64             /* objects scanned between two looks at hungry markers */
 #define NEIGHBOURS_MAX 128         /* that wait at a time */
-
-bool mark_zombies_are_fatal SH_STATE = true;
 
 void
 mark_init(struct marker *m)
@@ -84,18 +83,6 @@ send_all(struct marker *m)
 
 /* ---- Exact words ---- */
 
-static _Noreturn __attribute__((cold)) void
-die_of_zombie(const uintptr_t *slot, uintptr_t address)
-{
-    const struct span *s = pageheap_span_of((uintptr_t)slot);
-    uintptr_t holder = span_slot(s, span_index(s, (uintptr_t)slot));
-    watch_explain((void *)holder);
-    watch_explain((void *)address);
-    sh_fatal(
-        "the typed object at %p points, at offset %zu, to %p, which is free: freed while in use",
-        (void *)holder, (size_t)((uintptr_t)slot - holder), (void *)address);
-}
-
 /* The address just past an object's end is no zombie: a C program may keep it. Where no object
    begins there it keeps the one that it ends, so that it stays good. False: it ends none. */
 static bool
@@ -123,8 +110,7 @@ mark_exact_slow(struct marker *m, struct span *s, uint32_t index, const struct c
         return;
     if (watch_read(c->slot) != c->address || keep_by_end(m, c->address))
         return;
-    if (mark_zombies_are_fatal)
-        die_of_zombie(c->slot, c->address);
+    zombie_found(c->slot, c->address);
 }
 
 /* ---- The ring ---- */

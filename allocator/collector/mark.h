@@ -37,9 +37,6 @@ struct marker {
     uint64_t read_b;    /* words that were sent, of those that it looked at */
 };
 
-/** Whether a typed slot that points to a free object ends the program. */
-extern bool mark_zombies_are_fatal;
-
 /** A marker that holds nothing. */
 void mark_init(struct marker *m);
 /** Whether there is work that no marker holds. No lock: an old answer is possible. */

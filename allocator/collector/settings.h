@@ -27,7 +27,13 @@ struct settings {
     uint64_t task_stack_b, task_threads; /* 0 threads: one a processor */
 };
 
-/** What holds where the environment says nothing. */
+/** What holds where the environment says nothing, in each library, ... */
+#define SETTINGS_COMMON                                                                            \
+    .memory_limit_b = UINT64_MAX, .huge_pages = SETTING_UNSET, .workers = INT32_MAX,               \
+    .profile_rate_b = SETTING_UNSET, .types = SETTING_UNSET, .poison = 1,                          \
+    .quarantine_b = SETTING_UNSET, .stress_buffers = WORKBUF_WORDS,                                \
+    .task_stack_b = UINT64_C(64) << 10
+/** ... and in this one: with gogc, period_s, mode, barrier. */
 extern const struct settings settings_default;
 /** Reads the environment. Fatal, naming the variable, for a value that cannot be read. */
 struct settings settings_read(void);

@@ -8,17 +8,5 @@
 #include "collector/settings.h"
 
 const struct settings settings_default = {
-    .gogc = 40,
-    .memory_limit_b = UINT64_MAX,
-    .huge_pages = SETTING_UNSET,
-    .period_s = 0,
-    .mode = MODE_STW,
-    .barrier = BARRIER_NONE,
-    .workers = INT32_MAX,
-    .profile_rate_b = SETTING_UNSET,
-    .types = SETTING_UNSET,
-    .poison = 1,
-    .quarantine_b = SETTING_UNSET,
-    .stress_buffers = WORKBUF_WORDS,
-    .task_stack_b = UINT64_C(64) << 10,
+    SETTINGS_COMMON, .gogc = 40, .period_s = 0, .mode = MODE_STW, .barrier = BARRIER_NONE,
 };

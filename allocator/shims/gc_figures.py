@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Time and memory of the gc.h drop-in beside Boehm's own library: the same binary on both, in turns.
+"""Time and memory of the gc.h drop-in beside Boehm's library: one binary on both, in turns.
 
     make -C allocator gc-figures [ROUNDS=9]
 
@@ -52,7 +52,8 @@ def row(program: Path, library: Path, rounds: int) -> str:
         pairs.append((second, first) if number % 2 else (first, second))
 
     def median(side: int, of: str) -> float:
-        return statistics.median(getattr(pair[side], of) for pair in pairs)
+        values: list[float] = [getattr(pair[side], of) for pair in pairs]
+        return statistics.median(values)
 
     def ratio(of: str) -> str:
         ratios = [getattr(ours, of) / getattr(boehm, of) for boehm, ours in pairs]

@@ -1,7 +1,7 @@
 /* The start, and what a collection does for the program. */
 #include "shims/gc_shim.h"
 
-#include "collector/mark.h"
+#include "collector/zombie.h"
 #include "heap/pageheap.h"
 
 #include <stdarg.h>
@@ -136,7 +136,7 @@ gc_start(void)
     if (client != NULL)
         return;
     span_end_keeps = false;
-    mark_zombies_are_fatal = false;
+    zombies_are_fatal = false;
     client_set(&shim);
     sh_init();
     GC_least_plausible_heap_addr = (void *)pageheap.base;

@@ -124,15 +124,7 @@ garbage_only(void)
 static void
 limit_data(void)
 {
-    char line[256];
-    unsigned long data_kib = 0;
-    FILE *f = fopen("/proc/self/status", "r");
-    while (data_kib == 0 && fgets(line, sizeof line, f) != NULL)
-        sscanf(line, "VmData: %lu kB", &data_kib);
-    fclose(f);
-    rlim_t limit_b = ((rlim_t)data_kib << 10) + ((rlim_t)96 << 20);
-    struct rlimit limit = {limit_b, limit_b};
-    need(setrlimit(RLIMIT_DATA, &limit) == 0, "the limit is set");
+    limit_to_what_is_there(RLIMIT_DATA, "VmData", (rlim_t)96 << 20);
     size_t n = fill(1 << 20);
     need(n > 32 && n <= 64, "one arena fits under the limit, a second does not");
     let_go();

@@ -134,15 +134,7 @@ live_without_memory(void)
 static void
 live_in_little_space(void)
 {
-    char line[256];
-    unsigned long used_kib = 0;
-    FILE *f = fopen("/proc/self/status", "r");
-    while (used_kib == 0 && fgets(line, sizeof line, f) != NULL)
-        sscanf(line, "VmSize: %lu kB", &used_kib);
-    fclose(f);
-    rlim_t limit_b = ((rlim_t)used_kib << 10) + ((rlim_t)1 << 20);
-    struct rlimit limit = {limit_b, limit_b};
-    need(setrlimit(RLIMIT_AS, &limit) == 0, "the limit is set");
+    limit_to_what_is_there(RLIMIT_AS, "VmSize", (rlim_t)1 << 20);
     size_t n = 0;
     for (size_t i = 0; i < LIVE_OBJECTS * 20; i++)
         n += sh_try_alloc(1, 16 + i % 2000, SH_UNTYPED) != NULL;

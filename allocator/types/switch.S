@@ -42,32 +42,17 @@ task_begin:
 	.size	task_begin, . - task_begin
 
 #elif defined(__aarch64__)
+#include "collector/arm64_frame.inc"
+
 	.p2align 4
 task_switch:
 	.cfi_startproc
 	stp	x29, x30, [sp, #-160]!
-	stp	x19, x20, [sp, #16]
-	stp	x21, x22, [sp, #32]
-	stp	x23, x24, [sp, #48]
-	stp	x25, x26, [sp, #64]
-	stp	x27, x28, [sp, #80]
-	stp	d8, d9, [sp, #96]
-	stp	d10, d11, [sp, #112]
-	stp	d12, d13, [sp, #128]
-	stp	d14, d15, [sp, #144]
+	save_others
 	mov	x9, sp
 	str	x9, [x0]
 	mov	sp, x1
-	ldp	d14, d15, [sp, #144]
-	ldp	d12, d13, [sp, #128]
-	ldp	d10, d11, [sp, #112]
-	ldp	d8, d9, [sp, #96]
-	ldp	x27, x28, [sp, #80]
-	ldp	x25, x26, [sp, #64]
-	ldp	x23, x24, [sp, #48]
-	ldp	x21, x22, [sp, #32]
-	ldp	x19, x20, [sp, #16]
-	ldp	x29, x30, [sp], #160
+	restore_all
 	ret
 	.cfi_endproc
 	.size	task_switch, . - task_switch

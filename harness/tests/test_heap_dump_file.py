@@ -7,15 +7,11 @@ What is counted is tested in allocator/tests/test_heap_dump.c.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import library
-from harness.project import here
+from harness.tests import linked
 
 PROGRAM = r"""
 #include <spanheap.h>
@@ -47,24 +43,11 @@ int main(void)
 NAME = 'struct entry "quoted\\"'
 
 
-@pytest.fixture(scope="module", params=["static", "shared"])
+@pytest.fixture(scope="module", params=linked.KINDS)
 def dump(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("dump")
-    cell = library.default_cell()
-    built = library.build(here(), cell)
-    (folder / "p.c").write_text(PROGRAM)
-    linked = {
-        "static": [str(built.static)],
-        "shared": [str(built.shared), f"-Wl,-rpath,{built.folder}"],
-    }[request.param]
-    subprocess.run([cell.command, "-O1", f"-I{here().allocator / 'include'}",
-                    "-o", str(folder / "p"), str(folder / "p.c"), *linked, "-pthread"],
-                   check=True)
-    path: Path = folder / "dump.json"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("SH_")}
-    done = subprocess.run([folder / "p"], capture_output=True, text=True, timeout=60, env={
-        **environment, "SH_HEAPDUMP": str(path), "SH_PROFILE_RATE": "1"})
-    assert (done.returncode, done.stderr) == (0, "")
+    path = folder / "dump.json"
+    linked.run(folder, PROGRAM, request.param, SH_HEAPDUMP=str(path), SH_PROFILE_RATE="1")
     return json.loads(path.read_text(encoding="utf-8"))
 
 

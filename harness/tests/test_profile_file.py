@@ -7,7 +7,6 @@ allocator/tests/test_profile_file.c.
 from __future__ import annotations
 
 import gzip
-import os
 import re
 import shutil
 import subprocess
@@ -15,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import library
-from harness.project import here
+from harness.tests import linked
 
 PROGRAM = r"""
 #include <spanheap.h>
@@ -55,23 +53,11 @@ int main(void)
 """
 
 
-@pytest.fixture(scope="module", params=["static", "shared"])
+@pytest.fixture(scope="module", params=linked.KINDS)
 def profile(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("profile")
-    cell = library.default_cell()
-    built = library.build(here(), cell)
-    (folder / "p.c").write_text(PROGRAM)
-    linked = {
-        "static": [str(built.static)],
-        "shared": [str(built.shared), f"-Wl,-rpath,{built.folder}"],
-    }[request.param]
-    subprocess.run([cell.command, "-O1", f"-I{here().allocator / 'include'}",
-                    "-o", str(folder / "p"), str(folder / "p.c"), *linked, "-pthread"],
-                   check=True)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("SH_")}
-    subprocess.run([str(folder / "p")], check=True,
-                   env={**environment, "SH_PROFILE": str(folder / "heap.pb.gz"),
-                        "SH_PROFILE_RATE": "64KiB"})
+    linked.run(folder, PROGRAM, request.param, SH_PROFILE=str(folder / "heap.pb.gz"),
+               SH_PROFILE_RATE="64KiB")
     return folder / "heap.pb.gz"
 
 

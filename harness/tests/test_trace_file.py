@@ -6,16 +6,12 @@ What the library writes when is tested in allocator/tests/test_trace.c.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import library
-from harness.project import here
+from harness.tests import linked
 
 PROGRAM = r"""
 #include <spanheap.h>
@@ -47,15 +43,7 @@ Record = dict[str, Any]
 @pytest.fixture(scope="module")
 def trace(tmp_path_factory: pytest.TempPathFactory) -> Record:
     folder = tmp_path_factory.mktemp("trace")
-    cell = library.default_cell()
-    built = library.build(here(), cell)
-    (folder / "p.c").write_text(PROGRAM)
-    include = here().allocator / "include"
-    subprocess.run([cell.command, "-O1", f"-I{include}", "-o", str(folder / "p"),
-                    str(folder / "p.c"), str(built.static), "-pthread"], check=True)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("SH_")}
-    subprocess.run([str(folder / "p")], check=True,
-                   env={**environment, "SH_TRACE": str(folder / "trace.json")})
+    linked.run(folder, PROGRAM, SH_TRACE=str(folder / "trace.json"))
     loaded: Record = json.loads((folder / "trace.json").read_text(encoding="utf-8"))
     return loaded
 

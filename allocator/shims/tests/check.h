@@ -34,4 +34,14 @@ wipe_stack(void)
     memset((void *)pad, 0, sizeof pad);
 }
 
+/* How many hidden pointers have disappeared. */
+static __attribute__((unused)) int
+count_clear(const uintptr_t *row, int links)
+{
+    int n = 0;
+    for (int i = 0; i < links; i++)
+        n += row[i] == 0;
+    return n;
+}
+
 #endif

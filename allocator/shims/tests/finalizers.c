@@ -281,15 +281,6 @@ make_links(void)
     }
 }
 
-static int
-count_clear(const GC_hidden_pointer *row)
-{
-    int n = 0;
-    for (int i = 0; i < MANY; i++)
-        n += row[i] == 0;
-    return n;
-}
-
 static void
 disappearing(void)
 {
@@ -300,8 +291,8 @@ disappearing(void)
     GC_invoke_finalizers();
     CHECK(total >= NEARLY_ALL && link_was_clear == total && long_link_was_clear == 0);
     collect_all(2);
-    CHECK(count_clear(links) >= NEARLY_ALL && count_clear(long_links) >= NEARLY_ALL);
-    CHECK(count_clear(kept_links) == 0);
+    CHECK(count_clear(links, MANY) >= NEARLY_ALL && count_clear(long_links, MANY) >= NEARLY_ALL);
+    CHECK(count_clear(kept_links, MANY) == 0);
     static GC_hidden_pointer other;
     other = kept_links[0];
     CHECK(GC_move_disappearing_link((void **)&kept_links[0], (void **)&other) == GC_SUCCESS);
@@ -311,7 +302,7 @@ disappearing(void)
     CHECK(GC_unregister_disappearing_link((void **)&other) == 0);
     memset(kept, 0, sizeof kept);
     collect_all(2);
-    CHECK(count_clear(kept_links) >= NEARLY_ALL);
+    CHECK(count_clear(kept_links, MANY) >= NEARLY_ALL);
     CHECK(other != 0 && kept_links[0] != 0); /* nobody looks after these any more */
 }
 

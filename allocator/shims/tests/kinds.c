@@ -53,15 +53,6 @@ make_pair_arrays(void)
     }
 }
 
-static int
-count_clear(const GC_hidden_pointer *row)
-{
-    int n = 0;
-    for (int i = 0; i < MANY; i++)
-        n += row[i] == 0;
-    return n;
-}
-
 static void
 typed(void)
 {
@@ -73,7 +64,7 @@ typed(void)
         far_away(make[i]);
         wipe_stack();
         GC_gcollect();
-        CHECK(count_clear(by_pointer) == 0 && count_clear(by_number) >= NEARLY_ALL);
+        CHECK(count_clear(by_pointer, MANY) == 0 && count_clear(by_number, MANY) >= NEARLY_ALL);
     }
 }
 
@@ -184,7 +175,7 @@ main(void)
     far_away(make_leaves);
     wipe_stack();
     GC_gcollect();
-    CHECK(count_clear(leaves) >= NEARLY_ALL);
+    CHECK(count_clear(leaves, MANY) >= NEARLY_ALL);
     inlined();
     return 0;
 }
