@@ -2,7 +2,7 @@
 """Programs of the distribution on the malloc drop-in: is their output the same as on glibc?
 
     make -C allocator malloc-programs
-    python3 allocator/shims/malloc_programs.py build/libspanheap-malloc.so [NAME ...]
+    allocator/shims/malloc_programs.py allocator/build/libspanheap-malloc.so [NAME ...]
 
 Each program does the same work twice in a folder of its own, once with the library preloaded. What
 it writes to standard output must be equal to the byte, and its exit status 0. Ends with 1 if one
@@ -19,10 +19,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -118,11 +119,14 @@ class Program:
     package: str
     command: str
     run: Callable[[Path, Environment], bytes]
-    slow: bool = False
 
 
 class Failed(Exception):
     """The program ended otherwise than by 0, or did not answer."""
+
+
+class Missing(Exception):
+    """It is not there; the text says how to get it."""
 
 
 def called(*command: str, text: str = "") -> Callable[[Path, Environment], bytes]:
@@ -157,18 +161,49 @@ def until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> No
     raise Failed(f"the server does not answer {out}")
 
 
-def together(work: Callable[[int], bytes]) -> list[bytes]:
-    """What several threads come to."""
-    results: list[bytes] = [b"nothing"] * THREADS
+def connected(place: str) -> socket.socket:
+    """A connection to a socket of a folder: no port that may be taken."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(TIMEOUT_S)
+    connection.connect(place)
+    return connection
 
-    def one(i: int) -> None:
-        results[i] = work(i)
-    threads = [threading.Thread(target=one, args=(i,)) for i in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
+
+def answers(place: str) -> bool:
+    """Whether somebody listens there."""
+    try:
+        connected(place).close()
+    except OSError:
+        return False
+    return True
+
+
+def together(work: Callable[[int], bytes]) -> list[bytes]:
+    """What several threads come to; what stops one of them stops all."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(work, range(THREADS)))
+
+
+@cache
+def unpacked() -> tempfile.TemporaryDirectory[str]:
+    """Where packages are unpacked that are not to be installed; goes with this program."""
+    return tempfile.TemporaryDirectory(prefix="spanheap-")
+
+
+def nginx_program() -> str:
+    """The installed one, or one out of its package: installing it would start a service."""
+    found = shutil.which("nginx", path=environment_with(None)["PATH"])
+    if found is not None:
+        return found
+    folder = Path(unpacked().name)
+    program = folder / "usr" / "sbin" / "nginx"
+    if not program.exists():
+        subprocess.run(["apt-get", "download", "nginx"], cwd=folder, capture_output=True)
+        for package in folder.glob("nginx_*.deb"):
+            subprocess.run(["dpkg", "-x", package, folder], capture_output=True)
+    if not program.exists():
+        raise Missing("apt-get install nginx-light")
+    return str(program)
 
 
 NGINX = """daemon off; worker_processes 2; pid {0}/pid; error_log {0}/error.log;
@@ -183,7 +218,7 @@ http {{
 
 
 class UnixConnection(http.client.HTTPConnection):
-    """HTTP over a socket of a folder: no port that may be taken."""
+    """HTTP over a socket of a folder."""
 
     def __init__(self, path: str) -> None:
         super().__init__("localhost", timeout=TIMEOUT_S)
@@ -191,13 +226,12 @@ class UnixConnection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         """Connects."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(TIMEOUT_S)
-        self.sock.connect(self.path)
+        self.sock = connected(self.path)
 
 
 def nginx(folder: Path, environment: Environment) -> bytes:
     """A web server with two workers, and four clients."""
+    program = nginx_program()
     (folder / "files").mkdir()
     folder.chmod(0o755)
     for i in range(20):
@@ -218,10 +252,10 @@ def nginx(folder: Path, environment: Environment) -> bytes:
             connection.close()
         return seen.hexdigest().encode()
 
-    with subprocess.Popen(["nginx", "-p", str(folder), "-c", "nginx.conf"], env=environment,
+    with subprocess.Popen([program, "-p", str(folder), "-c", "nginx.conf"], env=environment,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
         try:
-            until(Path(place).exists, server)
+            until(lambda: answers(place), server)
             return b"\n".join(together(client))
         finally:
             server.terminate()
@@ -233,23 +267,20 @@ def redis(folder: Path, environment: Environment) -> bytes:
     """A database server with threads, four clients, and snapshots by fork meanwhile."""
     place = str(folder / "socket")
 
-    def ask(connection: socket.socket, *command: str, answers: int = 1) -> bytes:
+    def ask(connection: socket.socket, *command: str) -> bytes:
         text = f"*{len(command)}\r\n" + "".join(f"${len(w)}\r\n{w}\r\n" for w in command)
         connection.sendall(text.encode())
         data = b""
-        while data.count(b"\r\n") < answers:
-            data += connection.recv(65536)
+        while not data.endswith(b"\r\n"):
+            piece = connection.recv(65536)
+            if not piece:
+                raise Failed("redis has hung up")
+            data += piece
         return data
-
-    def connected() -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(TIMEOUT_S)
-        connection.connect(place)
-        return connection
 
     def client(i: int) -> bytes:
         seen = hashlib.sha256()
-        with connected() as c:
+        with connected(place) as c:
             for k in range(1500):
                 key = f"{i}-{k * 31 % 701}"
                 seen.update(ask(c, "APPEND", f"s{key}", "x" * (k % 97)))
@@ -262,12 +293,14 @@ def redis(folder: Path, environment: Environment) -> bytes:
 
     command = ["redis-server", "--port", "0", "--unixsocket", place, "--save", "", "--io-threads",
                "2", "--dir", str(folder), "--enable-debug-command", "yes"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE,
+    # redis-tools has the server under another name, and starts no service.
+    program = shutil.which("redis-server") or shutil.which("redis-check-rdb")
+    with subprocess.Popen(command, executable=program, env=environment, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT) as server:
         try:
-            until(Path(place).exists, server)
+            until(lambda: answers(place), server)
             results = together(client)
-            with connected() as c:
+            with connected(place) as c:
                 results.append(ask(c, "DBSIZE"))
                 results.append(ask(c, "DEBUG", "DIGEST"))
                 results.append(ask(c, "DEBUG", "RELOAD"))
@@ -304,8 +337,8 @@ def programs() -> list[Program]:
         Program("jq", "jq", "jq", called(
             "jq", "-c", "group_by(.a % 7) | map({n: length, s: (map(.b | length) | add)})",
             text=numbers)),
-        Program("nginx", "nginx-light", "nginx", nginx, slow=True),
-        Program("redis", "redis-server", "redis-server", redis, slow=True),
+        Program("nginx", "apt", "apt-get", nginx),
+        Program("redis", "redis-tools", "redis-check-rdb", redis),
     ]
 
 
@@ -371,6 +404,8 @@ def main(arguments: Iterable[str]) -> int:
             continue
         try:
             said = compare(program, library)
+        except Missing as error:
+            said = f"not installed: {error}"
         except Failed as error:
             failed, said = 1, f"FAILED: {error}"
         print(f"{program.name:10} {said}", flush=True)

@@ -25,7 +25,8 @@ def drop_in() -> Path:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True)
+    return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True,
+                          timeout=300)
 
 
 @pytest.mark.parametrize("name", [*FAST, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])
@@ -38,13 +39,14 @@ def test_program_writes_the_same(drop_in: Path, name: str) -> None:
 
 def test_a_program_that_differs_is_found(tmp_path: Path) -> None:
     """A library that changes what is written."""
-    source = "#include <stdlib.h>\n__attribute__((constructor)) static void f(void)" \
-             '{ setenv("PYTHONHASHSEED", "2", 1); if (getenv("LC_ALL")) _Exit(3); }\n'
+    source = "#define _GNU_SOURCE\n#include <errno.h>\n#include <stdio.h>\n#include <string.h>\n" \
+             "__attribute__((constructor)) static void f(void)" \
+             '{ if (strcmp(program_invocation_short_name, "sort") == 0) puts("zzz"); }\n'
     (tmp_path / "wrong.c").write_text(source)
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", "wrong.so", "wrong.c"], cwd=tmp_path,
                    check=True)
     done = run(str(tmp_path / "wrong.so"), "sort")
-    assert done.returncode == 1
+    assert done.returncode == 1 and "differs from byte" in done.stdout, done.stdout
 
 
 def test_usage_is_said(tmp_path: Path, drop_in: Path) -> None:
@@ -58,5 +60,5 @@ def test_every_program_is_in_the_script_and_in_the_packages() -> None:
     text = SCRIPT.read_text(encoding="utf-8")
     named = re.findall(r'Program\("([\w-]+)", "([\w-]+)"', text)
     assert [name for name, _ in named] == [*FAST, *SLOW]
-    known = {p.name for p in load() if "test" in p.targets} | {"coreutils"}
+    known = {p.name for p in load() if "test" in p.targets} | {"coreutils", "apt"}
     assert {package for _, package in named} <= known
