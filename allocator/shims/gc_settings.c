@@ -39,11 +39,16 @@ growth_percent(void)
 }
 
 /* Memory that the program has had once is used up again before the next collection, as Boehm's
-   collector does: a heap never shrinks, but for GC_gcollect_and_unmap(). Under the cycle lock. */
+   collector does: a heap never shrinks, but for GC_gcollect_and_unmap(). What threads had at hand
+   beyond the goal when it was reached does not count: next time they would have it beyond the new
+   goal, and so on for ever. Much more than the goal was there while collections were forbidden.
+   Under the cycle lock, at the start of a collection. */
 static void
 keep_reached_size(void)
 {
-    uint64_t reached_b = atomic_load(&heap_size.live_b);
+    uint64_t reached_b = atomic_load(&heap_size.live_b), goal_b = atomic_load(&cycle.goal_b);
+    if (reached_b > goal_b && reached_b - goal_b < goal_b / 8)
+        reached_b = goal_b;
     if (reached_b <= set.reached_b)
         return;
     set.reached_b = reached_b;
