@@ -86,6 +86,19 @@ def test_program_runs_with_our_header(folder: Path, tmp_path: Path, name: str,
     run(program, at=folder, SH_VERIFY=checked, SH_CLOBBER=checked)
 
 
+def test_sizes_are_without_the_guards_of_a_debug_heap(folder: Path, tmp_path: Path) -> None:
+    program = compile_program(TESTS / "objects.c", tmp_path / "objects", *ours(folder))
+    run(program, at=folder, SH_DEBUG_HEAP="1")
+
+
+def test_heap_dump_is_refused(folder: Path, tmp_path: Path) -> None:
+    program = compile_program(TESTS / "objects.c", tmp_path / "objects", *ours(folder))
+    done = subprocess.run([str(program)], capture_output=True, text=True, timeout=LIMIT_S,
+                          env={**os.environ, "LD_LIBRARY_PATH": str(folder),
+                               "SH_HEAPDUMP": str(tmp_path / "dump")})
+    assert done.returncode == 0 and "does not know the roots" in done.stderr
+
+
 def test_thread_that_nobody_registered(folder: Path, tmp_path: Path) -> None:
     run(compile_program(TESTS / "stranger.c", tmp_path / "stranger", *ours(folder)), at=folder)
 
