@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.project import here
-
 HARNESS = Path(__file__).parents[1]
 LAYERS = (
     ("fault", "project", "metrics", "expression", "deps"),
@@ -75,21 +73,3 @@ def test_pure_module_touches_nothing(module: str) -> None:
         names = {name.split(".")[0] for name in imported(path)}
         allowed = {"random"} if module == "plan" else set()
         assert not names & (IMPURE_MODULES - allowed), path.name
-
-
-LONGEST = {".py": 500, ".c": 600, ".h": 600, ".cc": 600, ".S": 600, ".go": 600}
-
-
-def test_files_stay_readable() -> None:
-    wrong = []
-    for room in (HARNESS, here().allocator, here().pitfalls):
-        for path in room.rglob("*.*"):
-            longest = LONGEST.get(path.suffix)
-            if longest is None or "build" in path.relative_to(room).parts:
-                continue
-            lines = path.read_text(encoding="utf-8").splitlines()
-            wrong += [f"{path.name} has {len(lines)} lines"] if len(lines) >= longest else []
-            wrong += [f"{path.name}:{number} is {len(line)} wide"
-                      for number, line in enumerate(lines, 1)
-                      if path.suffix == ".py" and len(line) > 100]
-    assert not wrong

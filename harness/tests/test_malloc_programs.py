@@ -22,7 +22,7 @@ SLOW = ("nginx", "redis")
 @pytest.fixture(scope="module")
 def drop_in() -> Path:
     """The library."""
-    return library.build_malloc(here(), library.default_cell())
+    return library.build(here(), library.default_cell(), "malloc").malloc
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
