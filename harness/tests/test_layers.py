@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,13 @@ def test_module_imports_only_from_its_left(module: str) -> None:
             parts = name.split(".")
             if parts[0] == "harness" and len(parts) > 1 and parts[1] in RANK:
                 assert RANK[parts[1]] <= RANK[module], f"{path.name} imports {name}"
+
+
+def test_readme_has_every_module_in_this_order() -> None:
+    text = (HARNESS / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \d+ \|([^|]+)\|", text, re.MULTILINE)
+    groups = [group.split() for row in rows for group in re.findall(r"`([a-z_ ]+)`", row)]
+    assert [sorted(group) for group in groups] == [sorted(row) for row in LAYERS]
 
 
 @pytest.mark.parametrize("module", PURE)
