@@ -36,6 +36,7 @@ deps: ## install the Debian packages that are missing, or print which
 	$(DEPS) all
 
 build: ## build every program of the matrix (CELLS, PITFALLS, PROFILE)
+	$(DEPS) bench
 	@$(HARNESS) build $(CHOICE)
 
 bench: ## set up, build, measure, judge, draw, report (QUICK=1: 2.5 minutes)
@@ -101,7 +102,8 @@ fuzz: ## the allocator's types beside their models, by libFuzzer (MINUTES=3, TAR
 	@$(HARNESS) fuzz $(OUTDIR) $(if $(MINUTES),--minutes '$(MINUTES)') \
 		$(if $(TARGETS),--targets '$(TARGETS)') $(if $(SEED),--seed '$(SEED)')
 
-lint: ## clang-format, clang-tidy, gofmt, mypy --strict
+lint: ## clang-format, clang-tidy, gofmt, mypy --strict, lengths of files and lines
+	$(DEPS) lint
 	@$(HARNESS) lint
 
 list: ## show pitfalls, variants and cells
@@ -111,12 +113,14 @@ laws: ## judge the stored run again, without measuring (RUN=id)
 	@$(HARNESS) laws $(STORED)
 
 report: ## draw and write the report of the stored run again (RUN=id)
+	$(DEPS) bench
 	@$(HARNESS) report $(STORED)
 
 reference: ## make the latest run the one that the READMEs quote
 	@$(HARNESS) reference $(OUTDIR)
 
 repro: ## rebuild and rerun one stored sample (SAMPLE=growth/bad/gcc-O2/r03/timed)
+	$(DEPS) bench
 	@$(HARNESS) repro $(STORED) '$(SAMPLE)'
 
 new-pitfall: ## make a folder for a new pitfall (ID=my-pitfall)

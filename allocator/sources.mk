@@ -12,7 +12,7 @@ SPANHEAP_SOURCES := \
 	collector/verify.c collector/walk.c collector/reach.c collector/explain.c collector/stress.c \
 	collector/registers.S collector/store.S \
 	observe/stats.c observe/pauses.c observe/gctrace.c observe/histogram.c \
-	observe/events.c observe/trace.c observe/trace_json.c \
+	observe/events.c observe/trace.c observe/trace_json.c observe/json_text.c \
 	observe/symbols.c observe/sites.c observe/exit_file.c \
 	observe/sampling.c observe/profile.c observe/profile_read.c \
 	observe/pprof.c observe/protobuf.c observe/gzip.c \

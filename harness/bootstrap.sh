@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sets up what a target needs: sh harness/bootstrap.sh PYTHON all|bench|test|lint|peers
+# Sets up what a target needs: sh harness/bootstrap.sh PYTHON all|bench|compare|peers|fidelity|test|lint
 # harness/deps.py does it; this installs python3 for it where even that is missing. It never asks
 # anything, and it never fails: what cannot be installed is printed, and the target goes on.
 python=$1

@@ -331,13 +331,19 @@ def _check_references(pitfall: Pitfall, data: Mapping[str, Any], where: str) -> 
                     f"{where}: {section}[{index}].{key}: no variant '{item[key]}'"
                     f" (there are: {', '.join(names)})"
                 )
+    for index, detector in enumerate(pitfall.detectors):
+        own = pitfall.variant(detector.variant).source.name
+        files = {place.rpartition(":")[0] for place in detector.marked}
+        if detector.line_marker and not any(f == own or f.endswith(".h") for f in files):
+            raise UsageFault(f"{where}: detector[{index}].line_marker: '{detector.line_marker}'"
+                             f" stands in no line of {own}, nor of a header beside it")
     for index, law in enumerate(pitfall.laws):
         _check_law(pitfall, law, f"{where}: law[{index}] '{law.id}'")
 
 
-def _check_metric(pitfall: Pitfall, name: str, where: str) -> None:
+def _check_name(pitfall: Pitfall, name: str, where: str, *also: str) -> None:
     """A law speaks of a declared metric, or of one that the pitfall or the driver reports."""
-    if name in METRICS or name.startswith(PERF):
+    if name in METRICS or name.startswith(PERF) or name in also:
         return
     reported = {
         found
@@ -345,13 +351,13 @@ def _check_metric(pitfall: Pitfall, name: str, where: str) -> None:
         for found in _QUOTED.findall(path.read_text(errors="replace"))
     }
     if name not in reported:
-        nearest = get_close_matches(name, [*METRICS, *sorted(reported)], 1, 0)[0]
-        raise UsageFault(f"{where}: metric: nothing reports '{name}' (the nearest name is"
+        nearest = get_close_matches(name, [*also, *METRICS, *sorted(reported)], 1, 0)[0]
+        raise UsageFault(f"{where}: nothing reports '{name}' (the nearest name is"
                          f" '{nearest}')")
 
 
 def _check_law(pitfall: Pitfall, law: Law, where: str) -> None:
-    _check_metric(pitfall, law.metric, where)
+    _check_name(pitfall, law.metric, f"{where}: metric")
     given = [name for name in (*_BOUNDS, *_EXPRESSIONS) if getattr(law, name) is not None]
     if not given:
         raise UsageFault(f"{where}: needs a bound: one of {', '.join((*_BOUNDS, *_EXPRESSIONS))}")
@@ -359,9 +365,11 @@ def _check_law(pitfall: Pitfall, law: Law, where: str) -> None:
         text = getattr(law, name)
         if text is not None:
             try:
-                expression.parse(text)
+                used = expression.names(text)
             except UsageFault as fault:
                 raise UsageFault(f"{where}: {name}: {fault}") from fault
+            for one in used:
+                _check_name(pitfall, one, f"{where}: {name}", "n")
     if law.pair is not None and law.pair not in {v.pair for v in pitfall.variants}:
         raise UsageFault(f"{where}: pair: no variant has the pair '{law.pair}'")
     if law.kind in ("ratio", "difference"):

@@ -153,8 +153,8 @@ def _arms(project: Project, options: Options) -> list[Arm]:
     if options.allocators:
         under = (arms.command(options.commands[0]) if options.commands else
                  arms.compiler(project, "A", (options.compilers or ("gcc -O2",))[0]))
-        return arms.allocators(options.allocators, under, lambda: library.build_malloc(
-            project, library.default_cell()))
+        return arms.allocators(options.allocators, under, lambda: library.build(
+            project, library.default_cell(), "malloc").malloc)
     if options.commands:
         return arms.commands(options.commands)
     return arms.compilers(project, options.compilers)

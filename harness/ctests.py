@@ -187,7 +187,7 @@ class Runner:
         objects = [str(future.result()) for future in futures]
         libraries: list[str] = []
         if program.malloc:
-            built = library.build_malloc(self.project, cell)
+            built = library.build(self.project, cell, "malloc").malloc
             objects.append(str(built))
             libraries = [f"-Wl,-rpath,{built.parent}"]
         elif program.shared:

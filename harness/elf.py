@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.fault import Fault
 
 _WRITE, _ALLOC, _EXEC, _NOBITS = 0x1, 0x2, 0x4, 8
+_LLVM_BITCODE = b"BC\xc0\xde"
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,11 @@ def sizes(path: Path) -> Sizes:
 
 
 def code_sha(path: Path) -> str:
-    """A hash of the machine code (executable sections in order of their names)."""
+    """A hash of the machine code (executable sections in order of their names). An object that is
+    optimised when it is linked has none yet: the hash is that of all it has."""
     content = path.read_bytes()
+    if content.startswith(_LLVM_BITCODE) or b".gnu.lto_" in content:
+        return hashlib.sha256(content).hexdigest()[:16]
     digest = hashlib.sha256()
     found = sections(content, str(path))
     for section in sorted(found, key=lambda s: (s.name, s.offset)):

@@ -34,6 +34,14 @@ def parse(text: str) -> ast.expr:
     return tree
 
 
+def names(text: str) -> list[str]:
+    """The names that an expression takes, without its functions; a Fault as from parse."""
+    nodes = list(ast.walk(parse(text)))
+    functions = [node.func for node in nodes if isinstance(node, ast.Call)]
+    return sorted({node.id for node in nodes
+                   if isinstance(node, ast.Name) and node not in functions})
+
+
 def evaluate(text: str, names: Mapping[str, float]) -> float:
     """The value of an expression; an unknown name is a Fault that lists the known ones."""
     return float(_walk(parse(text), text, names))

@@ -20,6 +20,7 @@ Values = Mapping[str, Value]
 RULES = ("exact", "within", "at-most")
 SAME, DRIFT, DIFFERS, UNKNOWN = "same", "drift", "differs as declared", "not compared"
 TRACE_SHAPE, TRIGGER = "trace-shape", "trigger"  # facts that come from trace lines
+MOST_OTHERS = 0.3  # processors
 _ROUNDING = 1e-12  # of a bound itself
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _HEAPS = re.compile(r"cpu, (\d+)->(\d+)->(\d+) MB, (\d+) MB goal")
@@ -39,6 +40,7 @@ class Fact:
     wanted: float | None  # what a formula gives, or is known, in place of Go's value
     differs: str | None
     at_worst: float  # a share beyond which even that is a drift
+    idle: bool = False  # it depends on processors that are free for the collector
 
     def bound(self) -> str:
         """The rule in words."""
@@ -88,7 +90,7 @@ def parse(document: Mapping[str, Any]) -> list[Fact]:
     """The facts of facts.toml; UsageFault names what is wrong."""
     facts = []
     allowed = {"id", "title", "program", "keys", "rule", "tolerance", "runs", "wanted", "differs",
-               "at_worst"}
+               "at_worst", "idle"}
     for entry in document.get("fact", []):
         name = entry.get("id", "a fact without id")
         unknown = sorted(set(entry) - allowed)
@@ -103,7 +105,7 @@ def parse(document: Mapping[str, Any]) -> list[Fact]:
         facts.append(Fact(entry["id"], entry["title"], entry["program"], entry.get("keys", "*"),
                           entry["rule"], float(entry.get("tolerance", 0.0)),
                           int(entry.get("runs", 1)), entry.get("wanted"), entry.get("differs"),
-                          float(entry.get("at_worst", 0.0))))
+                          float(entry.get("at_worst", 0.0)), bool(entry.get("idle", False))))
     if len({fact.id for fact in facts}) != len(facts):
         raise UsageFault("facts.toml: two facts have one id")
     return facts
@@ -122,8 +124,9 @@ def merged(runs: Sequence[Values]) -> dict[str, Value]:
     return result
 
 
-def judge(fact: Fact, go: Values, here: Values) -> Verdict:
-    """Compares what both sides say, or what is here with what is wanted."""
+def judge(fact: Fact, go: Values, here: Values, others: float | None = None) -> Verdict:
+    """Compares what both sides say, or what is here with what is wanted. others: the processors
+    that other programs kept busy meanwhile."""
     if fact.wanted is not None:
         go = dict.fromkeys((key for key in here if fnmatchcase(key, fact.keys)), fact.wanted)
     keys = [key for key in go if fnmatchcase(key, fact.keys)]
@@ -135,6 +138,10 @@ def judge(fact: Fact, go: Values, here: Values) -> Verdict:
         return Verdict(fact, compared, SAME, None)
     bearable = fact.differs is not None and all(
         c.same or c.distance() <= fact.at_worst for c in compared)
+    if not bearable and fact.idle and others is not None and others > MOST_OTHERS:
+        return Verdict(fact, compared, UNKNOWN,
+                       f"other programs kept {others:.1f} processors busy meanwhile, and a"
+                       " collector that waits for one begins more often: run it without them")
     return Verdict(fact, compared, DIFFERS if bearable else DRIFT, fact.differs)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from harness import bench, facts, library, store, target
+from harness import bench, facts, library, probes, store, target
 from harness.facts import DRIFT, Fact, Value, Verdict
 from harness.fault import FAILED, LAW_FAILED, OK, Fault, UsageFault
 from harness.progress import Live
@@ -32,10 +32,12 @@ _SHOWN = 28
 
 @dataclass(frozen=True)
 class Said:
-    """What a program said: its values, and its trace lines."""
+    """What a program said: its values, and its trace lines; and how many processors other programs
+    kept busy meanwhile, if that is known."""
 
     values: dict[str, Value]
     trace: list[str]
+    others: float | None = None
 
 
 def load(project: Project) -> list[Fact]:
@@ -81,9 +83,10 @@ def run(project: Project, live: Live, console: Console) -> int:
 
 def _several(folder: Path, side: str, program: str, times: int) -> Said:
     path, environment = SIDES[side]
+    others = probes.Others()
     runs = [_once(folder / path, program, environment) for _ in range(times)]
     return Said(facts.merged([one.values for one in runs]),
-                [line for one in runs for line in one.trace])
+                [line for one in runs for line in one.trace], others.busy())
 
 
 def _once(path: Path, program: str, environment: dict[str, str]) -> Said:
@@ -114,7 +117,8 @@ def _judge(fact: Fact, said: dict[str, Said]) -> Verdict:
         values = {"go": {}, "here": {} if share is None else {"trigger/inside": share}}
     else:
         values = {side: one.values for side, one in said.items()}
-    return facts.judge(fact, values["go"], values["here"])
+    others = [one.others for one in said.values() if one.others is not None]
+    return facts.judge(fact, values["go"], values["here"], max(others, default=None))
 
 
 # ---- Showing -------------------------------------------------------------------------------------

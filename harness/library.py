@@ -34,6 +34,11 @@ class Library:
     def shared(self) -> Path:
         return self.folder / f"lib{NAME}.so.{self.version}"
 
+    @property
+    def malloc(self) -> Path:
+        """The drop-in for malloc, of the target of that name."""
+        return self.folder / f"lib{NAME}-malloc.so"
+
 
 def version_of(project: Project) -> str:
     """SH_VERSION of the public header."""
@@ -44,20 +49,17 @@ def version_of(project: Project) -> str:
     return found[1]
 
 
-def build(project: Project, cell: Cell) -> Library:
-    """Both libraries with a cell's compiler and flags."""
-    folder = project.build / "library" / cell.name
-    flags = " ".join(["-g", cell.level, *cell.extra])
-    make(project, "all", f"BUILD={folder}", f"CC={cell.command}", f"CFLAGS={flags}")
-    return Library(folder, version_of(project))
+def build(project: Project, cell: Cell, target: str = "all") -> Library:
+    """A target of allocator/Makefile with a cell's compiler and flags: `all` are the libraries of
+    the heap, `malloc` is the drop-in for malloc."""
+    built = Library(project.build / "library" / cell.name, version_of(project))
+    make(project, target, *_settings(built, cell))
+    return built
 
 
-def build_malloc(project: Project, cell: Cell) -> Path:
-    """The drop-in for malloc with a cell's compiler and flags."""
-    folder = project.build / "library" / cell.name
+def _settings(built: Library, cell: Cell) -> list[str]:
     flags = " ".join(["-g", cell.level, *cell.extra])
-    make(project, "malloc", f"BUILD={folder}", f"CC={cell.command}", f"CFLAGS={flags}")
-    return folder / "libspanheap-malloc.so"
+    return [f"BUILD={built.folder}", f"CC={cell.command}", f"CFLAGS={flags}"]
 
 
 def make(project: Project, *arguments: str) -> str:
@@ -88,8 +90,7 @@ def install(project: Project, prefix: Path, console: Console) -> None:
     cell = default_cell()
     built = build(project, cell)
     try:
-        said = make(project, "install", f"BUILD={built.folder}", f"CC={cell.command}",
-                     f"CFLAGS=-g {cell.level}", f"PREFIX={prefix}")
+        said = make(project, "install", *_settings(built, cell), f"PREFIX={prefix}")
     except BuildFault as fault:
         raise Fault(f"{fault}\nPREFIX=dir installs elsewhere") from fault
     console.print(said.strip(), highlight=False, soft_wrap=True)

@@ -1,4 +1,5 @@
-"""`lint`: clang-format and clang-tidy on all C, gofmt on all Go, mypy --strict on all Python.
+"""`lint`: clang-format and clang-tidy on all C, gofmt on all Go, mypy --strict on all Python, and
+the lengths of files and lines.
 
 A tool that is missing is skipped with a line that says so.
 """
@@ -21,6 +22,8 @@ from harness.fault import FAILED, OK
 from harness.project import Project
 
 C_FOLDERS = ("allocator", "pitfalls", "harness")
+TOO_LONG = {".py": 500, ".c": 600, ".h": 600, ".cc": 600, ".S": 600, ".go": 600}  # lines
+WIDEST = {".py": 100}  # columns; clang-format keeps those of C
 _SHOWN = 60
 
 
@@ -113,10 +116,30 @@ def mypy(project: Project) -> Result:
     return Result("mypy", ok, output)
 
 
+def lengths(project: Project) -> Result:
+    """Files short enough to be read at one go, and lines that fit a screen."""
+    wrong = []
+    for path in sorted(p for folder in C_FOLDERS for p in (project.root / folder).rglob("*.*")):
+        name = path.relative_to(project.root)
+        if path.suffix not in TOO_LONG or "build" in name.parts or not path.is_file():
+            continue
+        lines = path.read_text(encoding="utf-8").splitlines()
+        if len(lines) >= TOO_LONG[path.suffix]:
+            wrong.append(f"{name} has {len(lines)} lines: {TOO_LONG[path.suffix]} are too many")
+        widest = WIDEST.get(path.suffix)
+        wrong += [f"{name}:{number} is {len(line)} wide: at most {widest}"
+                  for number, line in enumerate(lines, 1)
+                  if widest is not None and len(line) > widest]
+    return Result("lengths", not wrong, "\n".join(wrong))
+
+
+CHECKS = (clang_format, clang_tidy, gofmt, mypy, lengths)
+
+
 def run(project: Project, console: Console) -> int:
     """All of them; silent on success."""
     code = OK
-    for check in (clang_format, clang_tidy, gofmt, mypy):
+    for check in CHECKS:
         result = check(project)
         if result.skipped:
             console.print(f"{result.name}: skipped: {result.skipped}", highlight=False)

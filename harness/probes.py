@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import resource
 import shutil
 import subprocess
 import time
@@ -169,12 +170,36 @@ def _busy_cpus() -> float | None:
     """How many processors were not idle over the next BUSY_LOOK_S; None if it is not known."""
     before = _ticks()
     time.sleep(BUSY_LOOK_S)
-    after = _ticks()
+    busy = _busy_between(before, _ticks())
+    return None if busy is None else round(busy, 2)
+
+
+def _busy_between(before: Sequence[int], after: Sequence[int]) -> float | None:
     passed = sum(after) - sum(before)
     if len(after) < 5 or passed <= 0:
         return None
     idle = after[3] + after[4] - before[3] - before[4]
-    return round(max(0.0, 1 - idle / passed) * (os.cpu_count() or 1), 2)
+    return max(0.0, 1 - idle / passed) * (os.cpu_count() or 1)
+
+
+class Others:
+    """How many processors were busy with something else than this process and what it has run."""
+
+    def __init__(self) -> None:
+        self._ticks, self._own_s, self._begin_s = _ticks(), _own_cpu_s(), time.monotonic()
+
+    def busy(self) -> float | None:
+        """Since this was made; stolen time counts. None: it is not known."""
+        busy = _busy_between(self._ticks, _ticks())
+        passed_s = time.monotonic() - self._begin_s
+        if busy is None or passed_s <= 0:
+            return None
+        return max(0.0, busy - (_own_cpu_s() - self._own_s) / passed_s)
+
+
+def _own_cpu_s() -> float:
+    return sum(usage.ru_utime + usage.ru_stime for usage in (
+        resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)))
 
 
 def free_memory_mb() -> float | None:

@@ -76,10 +76,8 @@ def build_all(project: Project) -> tuple[Program, ...]:
     finally:
         runner.close()
     cell = library.default_cell()
-    malloc = library.build_malloc(project, cell)
-    shims = malloc.parent / "shims"
-    library.make(project, "gc", f"BUILD={malloc.parent}", f"CC={cell.command}",
-                 f"CFLAGS=-g {cell.level}")
+    malloc = library.build(project, cell, "malloc").malloc
+    shims = library.build(project, cell, "gc").folder / "shims"
     return (
         Program("collector", "the collector beside threads that come and go (stress.c)",
                 (_relative(project, stress), "--every=0"),

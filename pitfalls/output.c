@@ -191,27 +191,53 @@ end_record(struct record *record)
         pitfall_fail("the record cannot be written: %s", strerror(errno));
 }
 
+struct question {
+    uintptr_t hidden;
+    int file;
+};
+
+/* In a thread of its own: who asks has the address, and what others hold is told first. */
+static void *
+ask(void *arg)
+{
+    const struct question *q = arg;
+
+    sh_explain_print((const void *)~q->hidden, q->file);
+    return NULL;
+}
+
+char *
+output_explain(uintptr_t hidden, int64_t held_b)
+{
+    char *words = malloc(EXPLANATION_MAX_B); /* a static array would be a root of all runs */
+    FILE *text = tmpfile();
+    pthread_t thread;
+    if (words == NULL || text == NULL)
+        pitfall_fail("no temporary file for what is found: %s", strerror(errno));
+    if (held_b >= 0)
+        fprintf(text, "while the round holds the most, %" PRId64 " bytes:\n", held_b);
+    fflush(text);
+    struct question question = {hidden, fileno(text)};
+    if (sh_thread_create(&thread, NULL, ask, &question) != 0 || sh_thread_join(thread, NULL) != 0)
+        pitfall_fail("no thread to ask in");
+    rewind(text);
+    words[fread(words, 1, EXPLANATION_MAX_B - 1, text)] = '\0';
+    fclose(text);
+    return words;
+}
+
 void
-output_explanation(const struct arguments *args, uintptr_t hidden)
+output_explanation(const struct arguments *args, const char *words)
 {
     struct record record;
 
     if (!output_record_wanted()) {
-        sh_explain_print((const void *)~hidden, STDOUT_FILENO);
+        fputs(words, stdout);
         return;
     }
-    char *words = malloc(EXPLANATION_MAX_B); /* a static array would be a root of all runs */
-    FILE *text = tmpfile();
-    if (words == NULL || text == NULL)
-        pitfall_fail("no temporary file for what is found: %s", strerror(errno));
-    sh_explain_print((const void *)~hidden, fileno(text));
-    rewind(text);
-    words[fread(words, 1, EXPLANATION_MAX_B - 1, text)] = '\0';
-    fclose(text);
     begin_record(&record, args);
     record_text(&record, "explanation", words);
     end_record(&record);
-    free(words);
 }
 
 void

@@ -63,9 +63,12 @@ int output_record_wanted(void);
 void output_record(const struct arguments *args, const struct timed *timed,
                    const struct left_behind *left, const struct own_numbers *own);
 
-/** Tells why the object is alive of whose address `hidden` is the complement: a record with that
- * text alone, or the text for a person. */
-void output_explanation(const struct arguments *args, uintptr_t hidden);
+/** Why the object is alive of whose address `hidden` is the complement, as text that the caller
+ * frees. held_b, if it is not negative, is what the round holds at this moment. */
+char *output_explain(uintptr_t hidden, int64_t held_b);
+
+/** Tells that: a record with that text alone, or the text for a person. */
+void output_explanation(const struct arguments *args, const char *words);
 
 /** Prints one line for a person. */
 void output_line(const struct arguments *args, const struct timed *timed,

@@ -99,6 +99,28 @@ static struct {
     struct left_behind result;
 } look;
 
+/* The object that --explain asks about. */
+static struct {
+    int on;
+    uintptr_t hidden; /* the complement of its address, which keeps nothing alive; 0: none */
+    char *words;      /* why it is alive */
+} retains;
+
+void
+pitfall_retains(const void *p)
+{
+    if (retains.on)
+        retains.hidden = ~(uintptr_t)p;
+}
+
+static void
+explain_moment(int64_t held_b)
+{
+    free(retains.words);
+    probe_clear_stack();
+    retains.words = output_explain(retains.hidden, held_b);
+}
+
 void
 pitfall_look(void)
 {
@@ -109,8 +131,11 @@ pitfall_look(void)
         return;
     int64_t held_b = probe_live_b() - look.baseline_b;
     int64_t open_fds = probe_open_descriptors() - look.baseline_fds;
-    if (!look.result.looked || held_b > look.result.held_b)
+    if (!look.result.looked || held_b >= look.result.held_b) {
         look.result.held_b = held_b;
+        if (retains.on && retains.hidden != 0)
+            explain_moment(held_b);
+    }
     if (!look.result.looked || open_fds > look.result.open_fds)
         look.result.open_fds = open_fds;
     look.result.looked = 1;
@@ -123,8 +148,8 @@ run_round(uint64_t n)
     return PITFALL.run(n);
 }
 
-static PITFALL_NOINLINE struct left_behind
-measure_left_behind(uint64_t n)
+static PITFALL_NOINLINE void
+look_at_round(uint64_t n)
 {
     if (PITFALL.teardown != NULL)
         PITFALL.teardown();
@@ -133,35 +158,28 @@ measure_left_behind(uint64_t n)
     look.on = 1;
     run_round(n);
     look.on = 0;
-    look.result.retained_b = probe_live_b() - look.baseline_b;
-    return look.result;
 }
 
-/* ---- The object that is explained ------------------------------------------------------------ */
-
-static struct {
-    int on;
-    uintptr_t hidden; /* the complement of its address, which keeps nothing alive; 0: none */
-} retains;
-
-void
-pitfall_retains(const void *p)
+static struct left_behind
+measure_left_behind(uint64_t n)
 {
-    if (retains.on)
-        retains.hidden = ~(uintptr_t)p;
+    look_at_round(n);
+    look.result.retained_b = probe_live_b() - look.baseline_b;
+    return look.result;
 }
 
 static int
 explain(const struct arguments *args)
 {
-    sh_collect();
     retains.on = 1;
-    run_round(args->n);
+    look_at_round(args->n);
     retains.on = 0;
     if (retains.hidden == 0)
         pitfall_fail("--explain: this variant marks no object with pitfall_retains()");
-    probe_clear_stack();
-    output_explanation(args, retains.hidden);
+    if (retains.words == NULL)
+        explain_moment(-1);
+    output_explanation(args, retains.words);
+    free(retains.words);
     return 0;
 }
 

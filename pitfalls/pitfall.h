@@ -83,8 +83,9 @@ void pitfall_look(void);
 
 /**
  * Marks an object whose being kept, or not, is the lesson; p may point anywhere into it. The last
- * one of a round counts. With --explain the driver tells after one round why it is alive. Costs a
- * test of a flag in other runs, and holds nothing.
+ * one of a round counts. With --explain the driver tells after one round why it is alive; where the
+ * program calls pitfall_look(), why it was at the last moment at which the round held the most.
+ * Costs a test of a flag in other runs, and holds nothing.
  */
 void pitfall_retains(const void *p);
 

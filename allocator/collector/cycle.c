@@ -392,6 +392,19 @@ stop_to_begin(void *arg)
     }
 }
 
+void
+cycle_stop_to_read(void (*work)(void *arg), void *arg, struct sh_pause *pause)
+{
+    *pause = (struct sh_pause){.cause = SH_STOP_STATISTICS, .start_ns = os_now_ns()};
+    world_stop();
+    pause->signal_ns = os_now_ns() - pause->start_ns;
+    work(arg);
+    pause->length_ns = os_now_ns() - pause->start_ns;
+    pause->cycle = atomic_load(&cycle.cycles);
+    observe_record_pause(pause);
+    world_start();
+}
+
 /* Of several threads that find the heap full at once, one collects. */
 static bool
 still_needed(const struct request *q)

@@ -68,6 +68,9 @@ void cycle_run(enum sh_gc_trigger trigger);
 void cycle_help_to_end(void);
 /** Ends the running collection if nothing is left to mark. In the safe state. */
 void cycle_try_end(void);
+/** Runs work(arg) in a stop for statistics, and tells of it; *pause is for the pause hook, which is
+ * called afterwards. Under the cycle lock, in the safe state. */
+void cycle_stop_to_read(void (*work)(void *arg), void *arg, struct sh_pause *pause);
 /** The longest time without a collection has passed. */
 bool cycle_is_due(void);
 /** In the child of a fork: gives the running collection up. */

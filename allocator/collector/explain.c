@@ -373,14 +373,7 @@ static void
 stop_and_work(void *arg)
 {
     struct stopped_work *w = arg;
-    w->pause.start_ns = os_now_ns();
-    world_stop();
-    w->pause.signal_ns = os_now_ns() - w->pause.start_ns;
-    w->work(w->arg);
-    w->pause.length_ns = os_now_ns() - w->pause.start_ns;
-    w->pause.cycle = atomic_load(&cycle.cycles);
-    observe_record_pause(&w->pause);
-    world_start();
+    cycle_stop_to_read(w->work, w->arg, &w->pause);
 }
 
 /* The lock, and no collection under way. */
@@ -399,7 +392,7 @@ take_quiet_lock(void)
 void
 explain_stopped(void (*work)(void *arg), void *arg)
 {
-    struct stopped_work w = {work, arg, {.cause = SH_STOP_STATISTICS}};
+    struct stopped_work w = {.work = work, .arg = arg};
     take_quiet_lock();
     if (cache_self != NULL)
         sweep_finish(cache_self);

@@ -141,9 +141,9 @@ alloc_large(struct cache *c, size_t size, enum span_kind kind, const struct sh_t
     size_t bytes = SIZE_MAX - size < heap_watch.guard_b
                        ? SIZE_MAX
                        : sizeclass_round(size + heap_watch.guard_b);
-    if (bytes == SIZE_MAX)
+    if (bytes > pageheap.reserved_b)
         return 0;
-    hook_trigger(bytes);
+    bool collected = hook_trigger(bytes);
     hook_pay(c);
     cache_slow_enter(c);
     struct span *s = make_large(c, bytes / PAGE_B, kind);
@@ -165,7 +165,12 @@ alloc_large(struct cache *c, size_t size, enum span_kind kind, const struct sh_t
         central_add_large(c, s);
     }
     cache_slow_leave(c);
-    return s == NULL ? 0 : s->base;
+    if (s == NULL)
+        return 0;
+    uintptr_t p = s->base;
+    if (unlikely(collected))
+        hook_count_live(bytes);
+    return p;
 }
 
 static inline uintptr_t

@@ -167,7 +167,7 @@ pageheap_make_slots(uintptr_t base, size_t npages, unsigned class, size_t slot_b
 {
     lock_take(&pageheap.lock);
     struct span *s = take_record();
-    if (s != NULL && !span_setup_slots(s, base, npages, class, slot_b, kind, needzero)) {
+    if (s != NULL && !span_setup(s, base, npages, class, slot_b, kind, needzero)) {
         put_record(s);
         s = NULL;
     }

@@ -58,7 +58,7 @@ void pageheap_return_pages(uintptr_t base, size_t npages);
 /** Makes a span of taken pages, swept and empty. NULL: no memory for its record. */
 struct span *pageheap_make_span(uintptr_t base, size_t npages, unsigned class, enum span_kind kind,
                                 bool needzero);
-/** The same with slots of slot_b bytes, see span_setup_slots(). */
+/** The same with slots of slot_b bytes, see span_setup(). */
 struct span *pageheap_make_slots(uintptr_t base, size_t npages, unsigned class, size_t slot_b,
                                  enum span_kind kind, bool needzero);
 /** Makes a large span longer where it lies, up to npages. False: what follows is in use, or cannot
@@ -74,6 +74,14 @@ void pageheap_each_span(void (*visit)(struct span *s));
 
 /** The generation of the last collection; see span.h. */
 extern _Atomic uint32_t heap_sweepgen;
+/** Whether a slot has an object, and a live one: after marking, until its span is swept, a dead
+ * object still looks allocated. */
+static inline bool
+pageheap_is_live(const struct span *s, uint32_t index)
+{
+    return span_is_allocated(s, index) &&
+           (atomic_load(&s->sweepgen) == atomic_load(&heap_sweepgen) || span_is_marked(s, index));
+}
 /** A collection marks: what sh_free gives back must not be reused before the sweep, since it may be
  * in a mark queue. Changed only in a stop. */
 extern _Atomic uint32_t heap_marking;

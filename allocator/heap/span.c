@@ -80,8 +80,8 @@ types_b(const struct span *s)
 }
 
 bool
-span_setup_slots(struct span *s, uintptr_t base, size_t npages, unsigned class, size_t slot_b,
-                 enum span_kind kind, bool needzero)
+span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, size_t slot_b,
+           enum span_kind kind, bool needzero)
 {
     s->base = base;
     s->npages = npages;
@@ -118,13 +118,6 @@ span_setup_slots(struct span *s, uintptr_t base, size_t npages, unsigned class, 
     atomic_store(&s->free_index, 0);
     span_load_cache(s, 0);
     return true;
-}
-
-bool
-span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum span_kind kind,
-           bool needzero)
-{
-    return span_setup_slots(s, base, npages, class, class_size_b[class], kind, needzero);
 }
 
 void

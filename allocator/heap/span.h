@@ -78,7 +78,7 @@ struct span {
     _Atomic uint8_t has_freed; /* some bit `freed` is, or was */
     _Atomic uint8_t end_keeps; /* a root's word at the end of an object keeps it: not all are of
                                   SH_PLAIN_TYPE() */
-    uint8_t filed;             /* malloc's, see shims/malloc_heap.h */
+    uint8_t filed;             /* by who keeps spans of its own: see shims/malloc_heap.h */
     _Atomic uint32_t free_index;
     _Atomic uint64_t slot_mask; /* typed, up to BITMAP_MAX_B: the pointer words of every slot */
     union {
@@ -176,12 +176,10 @@ span_slot(const struct span *s, uint32_t index)
     return s->base + (uintptr_t)index * s->elem_b;
 }
 
-/** Prepares a span record for npages at base: bitmaps, layout, counters. False: no memory. */
-bool span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, enum span_kind kind,
-                bool needzero);
-/** The same for slots of slot_b bytes, which need not be the class's, from 8 on. */
-bool span_setup_slots(struct span *s, uintptr_t base, size_t npages, unsigned class, size_t slot_b,
-                      enum span_kind kind, bool needzero);
+/** Prepares a span record for npages at base: bitmaps, layout, counters. slot_b, from 8 on, need
+ * not be the class's; class 0 is one object of all pages. False: no memory. */
+bool span_setup(struct span *s, uintptr_t base, size_t npages, unsigned class, size_t slot_b,
+                enum span_kind kind, bool needzero);
 /** Gives the bitmaps back. */
 void span_teardown(struct span *s);
 

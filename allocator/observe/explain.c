@@ -27,9 +27,13 @@ explain_in_safety(void *arg)
     *job->root = explain_named_root(&job->out->root);
     if (job->fd < 0)
         return;
-    FILE *text = fdopen(dup(job->fd), "w"); /* a descriptor of its own, that fclose may close */
-    if (text == NULL)
+    int own = dup(job->fd); /* that fclose may close */
+    FILE *text = fdopen(own, "w");
+    if (text == NULL) {
+        if (own >= 0)
+            close(own);
         return;
+    }
     explain_write(text, ~job->hidden, job->out, job->root);
     fclose(text);
 }

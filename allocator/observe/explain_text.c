@@ -45,8 +45,9 @@ explain_named_root(const struct explain_root *raw)
 
 /* ---- Objects ---- */
 
-void
-explain_object_words(char *out, size_t size, const struct sh_explain_step *step)
+/* "struct node, 64 bytes", or what there is to say of an object without a known type. */
+static void
+object_words(char *out, size_t size, const struct sh_explain_step *step)
 {
     static const char *const kinds[] = {
         [SH_OBJECT_TYPED] = "typed (several types share its span, see SH_TYPES)",
@@ -136,8 +137,9 @@ write_stack(FILE *out, const struct sh_explain_root *root)
         fprintf(out, "; the word is the address just past the object");
 }
 
-void
-explain_write_root(FILE *out, const struct sh_explain_root *root)
+/* One line, with a newline. */
+static void
+write_root(FILE *out, const struct sh_explain_root *root)
 {
     switch (root->kind) {
     case SH_ROOT_NONE:
@@ -211,7 +213,7 @@ write_path(FILE *out, const struct explanation *e)
         alike = 1;
         while (i + alike + 1 < e->n && goes_on_alike(s, &e->steps[i + alike]))
             alike++;
-        explain_object_words(object, sizeof object, s);
+        object_words(object, sizeof object, s);
         offset_words(offset, sizeof offset, s);
         fprintf(out, "  %p  %s", s->object, object);
         if (i + 1 == e->n && s->offset > 0)
@@ -231,13 +233,13 @@ explain_write(FILE *out, uintptr_t address, const struct explanation *e,
     char object[WORDS_MAX_B];
     switch (e->result) {
     case SH_EXPLAIN_ALIVE:
-        explain_object_words(object, sizeof object, &e->steps[e->n - 1]);
+        object_words(object, sizeof object, &e->steps[e->n - 1]);
         fprintf(out, "0x%zx is alive: %s\n  ", (size_t)address, object);
-        explain_write_root(out, root);
+        write_root(out, root);
         write_path(out, e);
         break;
     case SH_EXPLAIN_GARBAGE:
-        explain_object_words(object, sizeof object, &e->steps[0]);
+        object_words(object, sizeof object, &e->steps[0]);
         fprintf(out, "0x%zx is garbage: %s, and nothing leads to it\n", (size_t)address, object);
         break;
     case SH_EXPLAIN_FREE:

@@ -9,14 +9,10 @@
 
 /** The public form of a root, with the names of its variable or function. Not inside a stop. */
 struct sh_explain_root explain_named_root(const struct explain_root *raw);
-/** "struct node, 64 bytes", or what there is to say of an object without a known type. */
-void explain_object_words(char *out, size_t size, const struct sh_explain_step *step);
 #define EXPLAIN_FRAMES 3
 /** The innermost functions of a sample: "f < g < h". */
 void explain_write_frames(FILE *out, const struct profile_sample *sample);
-/** One line on a root, with a newline. Uses stdio. */
-void explain_write_root(FILE *out, const struct sh_explain_root *root);
-/** All of it. address is what was asked for. */
+/** All of it, by stdio. address is what was asked for. */
 void explain_write(FILE *out, uintptr_t address, const struct explanation *e,
                    const struct sh_explain_root *root);
 

@@ -1,5 +1,6 @@
 #include "observe/heap_dump.h"
 
+#include "collector/client.h"
 #include "collector/finalizer.h"
 #include "collector/world.h"
 #include "heap/os.h"
@@ -155,6 +156,10 @@ static int
 take_and_write(FILE *out, int (*write)(FILE *out, struct heap_dump *d))
 {
     struct heap_dump d;
+    if (client != NULL) {
+        sh_warn("a heap dump does not know the roots that a program has told a drop-in of");
+        return ENOTSUP;
+    }
     int error = heap_dump_take(&d);
     if (error != 0)
         return error;

@@ -1,6 +1,7 @@
 /* Sites are shown by their innermost functions; what differs further out only is one site. */
 #include "observe/explain_text.h"
 #include "observe/heap_dump.h"
+#include "observe/json_text.h"
 #include "observe/sampling.h"
 #include "observe/symbols.h"
 
@@ -172,9 +173,14 @@ free_report(struct report *r)
 static const struct site_line *
 sites_of(const struct report *r, uint32_t row, size_t *n)
 {
-    size_t first = 0;
-    while (first < r->nsites && r->sites[first].row != row)
-        first++;
+    size_t first = 0, end = r->nsites;
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+        if (r->sites[middle].row < row)
+            first = middle + 1;
+        else
+            end = middle;
+    }
     for (*n = 0; first + *n < r->nsites && r->sites[first + *n].row == row;)
         ++*n;
     return r->sites + first;
@@ -236,32 +242,13 @@ heap_dump_write_text(FILE *out, struct heap_dump *d)
 /* ---- JSON ---- */
 
 static void
-json_string(FILE *out, const char *text)
-{
-    if (text == NULL) {
-        fputs("null", out);
-        return;
-    }
-    fputc('"', out);
-    for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
-        if (*c == '"' || *c == '\\')
-            fprintf(out, "\\%c", *c);
-        else if (*c < 0x20)
-            fprintf(out, "\\u%04x", *c);
-        else
-            fputc(*c, out);
-    }
-    fputc('"', out);
-}
-
-static void
 json_site(FILE *out, const struct site_line *site)
 {
     fprintf(out, "{\"bytes\": %.0f, \"objects\": %.0f, \"stack\": [", site->bytes, site->objects);
     for (size_t i = 0; i < EXPLAIN_FRAMES && i < site->sample.nstack; i++) {
         struct symbol s = symbols_find(site->sample.stack[i] - 1);
         fputs(i == 0 ? "" : ", ", out);
-        json_string(out, s.function != NULL ? s.function : "?");
+        json_put_string(out, s.function != NULL ? s.function : "?");
     }
     fputs("]}", out);
 }
@@ -272,7 +259,7 @@ json_row(FILE *out, const struct report *r, const struct heap_dump *d, const str
     size_t n;
     const struct site_line *sites = sites_of(r, (uint32_t)(row - d->rows), &n);
     fputs("{\"type\": ", out);
-    json_string(out, row->type == NULL ? NULL : row->type->name);
+    json_put_string(out, row->type == NULL ? NULL : row->type->name);
     fprintf(out, ", \"kind\": \"%s\", \"size_b\": ", kind_name(row));
     if (row->size == 0)
         fputs("null", out);

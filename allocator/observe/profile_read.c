@@ -43,14 +43,21 @@ is_own_name(const char *name)
     return false;
 }
 
-/* In a shared library that was stripped, functions that are not exported have no name. */
+/* libspanheap.so and the drop-ins. */
+static bool
+is_own_library(const char *file)
+{
+    const char *name = symbols_base_name(file);
+    return strncmp(name, "libspanheap", 11) == 0 || strncmp(name, "libgc.so", 8) == 0;
+}
+
 static bool
 is_own_frame(uintptr_t return_address, const char *own_file)
 {
     struct symbol s = symbols_find(return_address - 1);
     if (s.file == NULL || s.file != own_file)
         return false;
-    return s.function != NULL ? is_own_name(s.function) : strstr(s.file, "/libspanheap.so") != NULL;
+    return is_own_library(s.file) || (s.function != NULL && is_own_name(s.function));
 }
 
 void

@@ -100,28 +100,23 @@ fill_cycles(struct sh_stats *out)
     out->gc_cpu_fraction = elapsed_ns == 0 ? 0 : (double)cycle.cpu_ns / (double)elapsed_ns;
 }
 
-struct reading {
-    struct sh_stats *out;
-    struct sh_pause pause;
-};
+static void
+read_stopped(void *arg)
+{
+    struct sh_stats *out = arg;
+    struct counts sum = count_all();
+    fill_objects(out, &sum);
+    fill_pages(out);
+    fill_cycles(out);
+}
 
 static void
-stop_and_read(void *arg)
+read_safely(void *arg)
 {
-    struct reading *r = arg;
+    struct sh_pause pause;
     lock_take(&world.cycle_lock);
-    r->pause.start_ns = os_now_ns();
-    world_stop();
-    r->pause.signal_ns = os_now_ns() - r->pause.start_ns;
-    struct counts sum = count_all();
-    fill_objects(r->out, &sum);
-    fill_pages(r->out);
-    fill_cycles(r->out);
-    r->pause.length_ns = os_now_ns() - r->pause.start_ns;
-    r->pause.cycle = r->out->num_gc;
-    observe_record_pause(&r->pause);
-    world_start();
-    observe_call_pause_hook(&r->pause);
+    cycle_stop_to_read(read_stopped, arg, &pause);
+    observe_call_pause_hook(&pause);
     lock_drop(&world.cycle_lock);
 }
 
@@ -129,6 +124,5 @@ void
 sh_stats_read(struct sh_stats *out)
 {
     sh_init();
-    struct reading r = {out, {.cause = SH_STOP_STATISTICS}};
-    world_safe_call(stop_and_read, &r);
+    world_safe_call(read_safely, out);
 }

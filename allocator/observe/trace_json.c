@@ -7,6 +7,7 @@
 #include "heap/central.h"
 #include "heap/os.h"
 #include "observe/events.h"
+#include "observe/json_text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -36,41 +37,11 @@ static void __attribute__((format(printf, 2, 3))) print(struct writer *w, const 
     va_end(args);
 }
 
-/* ---- Text ---- */
-
-/* Bytes of the UTF-8 character at text, 1 to 4; 0: it is none. */
-static size_t
-character_length(const unsigned char *text)
-{
-    size_t n = *text < 0x80 ? 1 : *text >= 0xf0 ? 4 : *text >= 0xe0 ? 3 : *text >= 0xc2 ? 2 : 0;
-    if (*text > 0xf4)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (*text == 0xe0 && text[1] < 0xa0) || (*text == 0xf0 && text[1] < 0x90);
-    bool surrogate = *text == 0xed && text[1] >= 0xa0;
-    bool beyond = *text == 0xf4 && text[1] >= 0x90;
-    return overlong || surrogate || beyond ? 0 : n;
-}
-
-/* A thread's name may hold any bytes: what is not UTF-8 becomes a question mark. */
 static void
 put_string(struct writer *w, const char *string)
 {
-    const unsigned char *text = (const unsigned char *)string;
-    print(w, "\"");
-    while (*text != '\0') {
-        size_t n = character_length(text);
-        if (n == 0)
-            print(w, "?");
-        else if (*text < 0x20 || *text == '"' || *text == '\\' || *text == 0x7f)
-            print(w, "\\u%04x", *text);
-        else
-            print(w, "%.*s", (int)n, (const char *)text);
-        text += n == 0 ? 1 : n;
-    }
-    print(w, "\"");
+    if (w->error == 0 && !json_put_string(w->out, string))
+        w->error = errno != 0 ? errno : EIO;
 }
 
 /* ---- Records ---- */

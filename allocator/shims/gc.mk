@@ -27,7 +27,7 @@ $(BUILD)/shims/objects/%.o: %.c
 	@$(CC) $(ALL_CFLAGS) -fPIC -c -o $@ $<
 
 gc-programs: gc
-	@/usr/bin/python3 shims/gc_programs.py --library $(BUILD)/shims
+	@/usr/bin/python3 shims/gc_programs.py $(GC_LIBRARY)
 
 # The works of bench/ as written for Boehm, linked so that the library can be exchanged.
 GC_BENCH := $(addprefix $(BUILD)/shims/bench/,binary-trees gcbench)

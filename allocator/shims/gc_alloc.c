@@ -3,6 +3,7 @@
 
 #include "heap/os.h"
 #include "heap/pageheap.h"
+#include "heap/watch.h"
 
 #include <errno.h>
 #include <string.h>
@@ -116,7 +117,7 @@ static size_t
 aligned_size(size_t alignment, size_t size)
 {
     size_t room = gc_round(size, gc_extra_b);
-    while (room != SIZE_MAX && sizeclass_round(room) % alignment != 0)
+    while (room != SIZE_MAX && sizeclass_round(room + heap_watch.guard_b) % alignment != 0)
         room = room > SMALL_MAX_B ? SIZE_MAX : sizeclass_round(room) + GC_GRANULE_B;
     return room;
 }

@@ -15,7 +15,6 @@
 
 static struct {
     uint64_t total_at_gc_b;    /* ever allocated, when the last collection began */
-    uint64_t total_before_b;   /* the same for the one before */
     uint64_t reclaimed_b;      /* by all collections but the last */
     uint64_t last_reclaimed_b; /* by the last one */
     uint64_t explicit_at_gc_b; /* freed by GC_free() until then */
@@ -95,7 +94,6 @@ GC_get_size_map_at(int i)
 void
 gc_figures_note_stop(void)
 {
-    figures.total_before_b = figures.total_at_gc_b;
     figures.total_at_gc_b = observe_total_alloc_stopped_b();
     figures.explicit_at_gc_b += atomic_exchange(&gc_freed_b, 0);
     figures.reclaimed_b += figures.last_reclaimed_b;

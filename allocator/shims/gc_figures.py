@@ -17,6 +17,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from compare_programs import plain
+
 MB = 1024  # ru_maxrss is in KiB
 
 
@@ -31,9 +33,7 @@ class Ran:
 
 def run(program: Path, library: Path | None) -> Ran:
     """Runs it once."""
-    environment = {k: v for k, v in os.environ.items() if k != "LD_LIBRARY_PATH"}
-    if library is not None:
-        environment["LD_LIBRARY_PATH"] = str(library)
+    environment = plain({"LD_LIBRARY_PATH": str(library)} if library is not None else {})
     start = time.monotonic()
     process = subprocess.Popen([str(program)], env=environment, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

@@ -159,7 +159,9 @@ GC_init(void)
         return;
     init_called = true;
     gc_extra_b = GC_all_interior_pointers != 0;
+    gc_alloc_lock_take();
     gc_settings_look();
+    gc_alloc_lock_drop();
 }
 
 int

@@ -193,8 +193,9 @@ kind_of(int kind)
     return &kinds[kind];
 }
 
-void *
-gc_alloc_kind(size_t size, size_t extra, int kind)
+/* size as asked for. */
+static void *
+alloc_of_kind(size_t size, size_t extra, int kind)
 {
     const struct kind *k = kind_of(kind);
     void *p = gc_alloc_rounded(gc_round(size, extra), k->span_kind);
@@ -208,7 +209,7 @@ gc_alloc_kind(size_t size, size_t extra, int kind)
 void *
 GC_malloc_kind(size_t size, int kind)
 {
-    return gc_alloc_kind(size, gc_extra_b, kind);
+    return alloc_of_kind(size, gc_extra_b, kind);
 }
 
 void *
@@ -232,7 +233,7 @@ GC_generic_or_special_malloc(size_t size, int kind)
 void *
 GC_generic_malloc_ignore_off_page(size_t size, int kind)
 {
-    return gc_alloc_kind(size, size > SMALL_MAX_B ? 0 : gc_extra_b, kind);
+    return alloc_of_kind(size, size > SMALL_MAX_B ? 0 : gc_extra_b, kind);
 }
 
 void *
@@ -248,7 +249,7 @@ GC_generic_malloc_many(size_t size, int kind, void **result)
     size_t room = gc_round(size, 0), n = room > MANY_B ? 1 : MANY_B / room;
     void *first = NULL;
     for (size_t i = 0; i < n; i++) {
-        void *p = gc_alloc_kind(room, 0, kind);
+        void *p = alloc_of_kind(room, 0, kind);
         if (p == NULL)
             break;
         *(void **)p = first;

@@ -3,6 +3,7 @@
 
 #include "collector/segments.h"
 #include "heap/pageheap.h"
+#include "heap/watch.h"
 
 void *
 GC_base(void *p)
@@ -20,7 +21,7 @@ size_t
 GC_size(const void *object)
 {
     const struct span *s = pageheap_span_of((uintptr_t)object);
-    return s == NULL ? 0 : s->elem_b;
+    return s == NULL ? 0 : watch_usable_b(s, span_index(s, (uintptr_t)object));
 }
 
 /* ---- Checks ---- */
@@ -131,10 +132,9 @@ static struct {
 static void
 visit_span(struct span *s)
 {
-    bool unswept = atomic_load(&s->sweepgen) != atomic_load(&heap_sweepgen);
     for (uint32_t i = 0; i < s->nelems; i++)
-        if (span_is_allocated(s, i) && !(unswept && !span_is_marked(s, i)))
-            visitor.proc((void *)span_slot(s, i), s->elem_b, visitor.arg);
+        if (pageheap_is_live(s, i))
+            visitor.proc((void *)span_slot(s, i), watch_usable_b(s, i), visitor.arg);
 }
 
 void

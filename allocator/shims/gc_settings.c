@@ -180,8 +180,8 @@ GC_gcollect_and_unmap(void)
     gc_start();
     gc_alloc_lock_take();
     set.reached_b = 0;
-    gc_alloc_lock_drop();
     pacing_set_least_goal(0);
+    gc_alloc_lock_drop();
     if (GC_try_to_collect(never_stop))
         sh_release_memory();
 }

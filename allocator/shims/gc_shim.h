@@ -92,8 +92,6 @@ void gc_procs_call_for(uintptr_t object);
 void gc_procs_prune(void);
 void gc_procs_begin(void);
 void gc_procs_forget(void *object);
-/** An object of any kind; size as asked for. */
-void *gc_alloc_kind(size_t size, size_t extra, int kind);
 
 /* ---- gc_finalize, gc_links, gc_roots ---- */
 

@@ -29,11 +29,21 @@ static struct descriptor *descriptors SH_STATE; /* from 1 on */
 static size_t ndescriptors SH_STATE;
 static struct gc_table shapes SH_STATE; /* number << 40 ^ size -> list of struct shape */
 
-/* Room that is never given back. */
+#define META_MOST_B ((size_t)64 << 10)
+
 static void *
-keep_room(size_t size)
+take_room(size_t size)
 {
-    return size <= ((size_t)64 << 10) ? meta_alloc(size) : os_map(size);
+    return size <= META_MOST_B ? meta_alloc(size) : os_map(size);
+}
+
+static void
+give_room(void *p, size_t size)
+{
+    if (p != NULL && size <= META_MOST_B)
+        meta_free(p, size);
+    else if (p != NULL)
+        os_unreserve(p, size);
 }
 
 static bool
@@ -44,7 +54,7 @@ add_descriptor(const GC_word *bitmap, size_t bits)
     if (descriptors == NULL || ndescriptors + 1 == DESCRIPTORS_MAX)
         return false;
     size_t words = (bits + 63) / 64;
-    uint64_t *copy = keep_room(words * sizeof *copy);
+    uint64_t *copy = take_room(words * sizeof *copy);
     if (copy == NULL)
         return false;
     memcpy(copy, bitmap, words * sizeof *copy);
@@ -91,9 +101,12 @@ make_shape(size_t number, size_t size)
     const struct descriptor *d = &descriptors[number];
     size_t words = size / WORD_B, mask_words = (words + 63) / 64;
     struct shape *s = meta_alloc(sizeof *s);
-    uint64_t *mask = keep_room(mask_words * sizeof *mask);
-    if (s == NULL || mask == NULL)
+    uint64_t *mask = take_room(mask_words * sizeof *mask);
+    if (s == NULL || mask == NULL) {
+        give_room(s, sizeof *s);
+        give_room(mask, mask_words * sizeof *mask);
         return NULL;
+    }
     for (size_t i = 0; i < size_min(words, d->bits); i++)
         mask[i / 64] |= (d->bitmap[i / 64] >> (i % 64) & 1) << (i % 64);
     s->number = number;

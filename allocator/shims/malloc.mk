@@ -23,4 +23,4 @@ $(BUILD)/malloc/%.o: %.c
 # Programs of the distribution on it and on glibc, their outputs compared.
 .PHONY: malloc-programs
 malloc-programs: malloc
-	@python3 shims/malloc_programs.py $(MALLOC_SO)
+	@/usr/bin/python3 shims/malloc_programs.py $(MALLOC_SO)

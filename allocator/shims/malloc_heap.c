@@ -199,12 +199,14 @@ find_larger(const struct malloc_heap *h, unsigned row)
     return NULL;
 }
 
+static void drain(struct malloc_heap *h);
+
 /* What others have freed, if there is any. */
 static void
 take_back(struct malloc_heap *h)
 {
     if (atomic_load_explicit(&h->foreign, memory_order_relaxed) != NULL)
-        malloc_drain(h);
+        drain(h);
 }
 
 /* A span of the row that has a free slot already, or NULL. */
@@ -399,8 +401,9 @@ reclaim(struct span *s)
     return n;
 }
 
-void
-malloc_drain(struct malloc_heap *h)
+/* Takes back what others have freed. */
+static void
+drain(struct malloc_heap *h)
 {
     struct span *s = atomic_exchange(&h->foreign, NULL), *next;
     for (; s != NULL && s != LAST; s = next) {
@@ -416,7 +419,7 @@ malloc_drain(struct malloc_heap *h)
 void
 malloc_flush(struct malloc_heap *h)
 {
-    malloc_drain(h);
+    drain(h);
     for (unsigned row = 0; row < MALLOC_ROWS; row++)
         spill(h, &h->rows[row], h->rows[row].count);
     release_empty(h, 0);
@@ -441,6 +444,24 @@ mend_span(struct malloc_heap *h, struct span *s)
     h->pages += s->npages;
     if (s->alloc_count < s->nelems)
         refile(h, s);
+}
+
+static void
+relist_foreign(struct span *s)
+{
+    struct malloc_heap *h = s->layout.owner;
+    struct span *next = atomic_load(&s->foreign_next);
+    if (h == NULL || next == NULL || next == GONE)
+        return;
+    struct span *first = atomic_load(&h->foreign);
+    atomic_store(&s->foreign_next, first == NULL ? LAST : first);
+    atomic_store(&h->foreign, s);
+}
+
+void
+malloc_relist_foreign(void)
+{
+    pageheap_each_span(relist_foreign);
 }
 
 void

@@ -160,10 +160,11 @@ uintptr_t malloc_take_exact(struct malloc_heap *h, unsigned row);
 void malloc_put_slowly(struct malloc_heap *h, struct span *s, uintptr_t p);
 /** Frees it by anyone else: the heap that the span belongs to is told. */
 void malloc_free_foreign(struct span *s, uintptr_t p);
-/** Takes back what others have freed. */
-void malloc_drain(struct malloc_heap *h);
 /** Gives all that can be given back to the page heap, so that others may have it. */
 void malloc_flush(struct malloc_heap *h);
+/** In a forked child, where all heaps' lists are empty: enters the spans that were in one, or were
+ * about to be. */
+void malloc_relist_foreign(void);
 /** Finds the lists and counters of a torn heap again, from its spans' bits. */
 void malloc_mend(struct malloc_heap *h);
 
@@ -193,6 +194,8 @@ void malloc_free_large(struct span *s, uintptr_t p);
 bool malloc_resize_large(struct span *s, size_t size);
 /** Pages were freed: gives memory back to the system if there is much. */
 void malloc_trim_some(void);
+/** In a forked child: whoever was at it is not there. */
+void malloc_trim_after_fork(void);
 /** Gives all free pages back. True: there were some. */
 bool malloc_trim_all(void);
 

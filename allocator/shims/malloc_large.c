@@ -63,6 +63,12 @@ malloc_trim_some(void)
     atomic_store(&trimming, 0);
 }
 
+void
+malloc_trim_after_fork(void)
+{
+    atomic_store(&trimming, 0);
+}
+
 bool
 malloc_trim_all(void)
 {

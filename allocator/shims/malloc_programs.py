@@ -4,9 +4,7 @@
     make -C allocator malloc-programs
     allocator/shims/malloc_programs.py allocator/build/libspanheap-malloc.so [NAME ...]
 
-Each program does the same work twice in a folder of its own, once with the library preloaded. What
-it writes to standard output must be equal to the byte, and its exit status 0. Ends with 1 if one
-differs; a program that is not installed is named and left out.
+Ends with 1 if one differs or fails; a program that is not installed is named and left out.
 """
 
 from __future__ import annotations
@@ -20,16 +18,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from compare_programs import (TIMEOUT_S, Environment, Failed, Missing, Program, called, found,
+                              main, plain)
+
 HERE = Path(__file__).resolve().parent
-TIMEOUT_S = 120
 THREADS = 4
-Environment = dict[str, str]
 
 PYTHON = r"""
 import collections, concurrent.futures, hashlib, json, re, random
@@ -111,35 +109,6 @@ git -C ../clone rev-parse HEAD
 """
 
 
-@dataclass(frozen=True)
-class Program:
-    """A program and its work; run writes what is compared."""
-
-    name: str
-    package: str
-    command: str
-    run: Callable[[Path, Environment], bytes]
-
-
-class Failed(Exception):
-    """The program ended otherwise than by 0, or did not answer."""
-
-
-class Missing(Exception):
-    """It is not there; the text says how to get it."""
-
-
-def called(*command: str, text: str = "") -> Callable[[Path, Environment], bytes]:
-    """What a command prints; text is its standard input."""
-    def run(folder: Path, environment: Environment) -> bytes:
-        done = subprocess.run(command, cwd=folder, env=environment, input=text.encode(),
-                              capture_output=True, timeout=TIMEOUT_S)
-        if done.returncode != 0 or b"spanheap:" in done.stderr:
-            raise Failed(f"exit status {done.returncode}: {done.stderr.decode()[-2000:]}")
-        return done.stdout
-    return run
-
-
 def words() -> str:
     """Some text with lines of different lengths, always the same."""
     n, lines = 1, []
@@ -192,9 +161,9 @@ def unpacked() -> tempfile.TemporaryDirectory[str]:
 
 def nginx_program() -> str:
     """The installed one, or one out of its package: installing it would start a service."""
-    found = shutil.which("nginx", path=environment_with(None)["PATH"])
-    if found is not None:
-        return found
+    installed = found("nginx")
+    if installed is not None:
+        return installed
     folder = Path(unpacked().name)
     program = folder / "usr" / "sbin" / "nginx"
     if not program.exists():
@@ -294,7 +263,7 @@ def redis(folder: Path, environment: Environment) -> bytes:
     command = ["redis-server", "--port", "0", "--unixsocket", place, "--save", "", "--io-threads",
                "2", "--dir", str(folder), "--enable-debug-command", "yes"]
     # redis-tools has the server under another name, and starts no service.
-    program = shutil.which("redis-server") or shutil.which("redis-check-rdb")
+    program = found("redis-server") or found("redis-check-rdb")
     with subprocess.Popen(command, executable=program, env=environment, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT) as server:
         try:
@@ -342,75 +311,17 @@ def programs() -> list[Program]:
     ]
 
 
-def is_preloaded(library: Path) -> None:
-    """Failed if the library cannot be preloaded at all: the loader only warns."""
-    maps = called("cat", "/proc/self/maps")(HERE, environment_with(library))
-    if str(library).encode() not in maps:
-        raise Failed(f"{library} cannot be preloaded")
+def environment_with(library: Path) -> Environment:
+    """What preloads the library."""
+    return {"LD_PRELOAD": str(library)}
 
 
-def environment_with(library: Path | None) -> Environment:
-    """A plain one, so that nothing of the caller's shows in an output."""
-    plain = {"PATH": os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin", "LC_ALL": "C",
-             "HOME": "/nonexistent", "PYTHONHASHSEED": "1", "PERL_HASH_SEED": "1"}
-    return plain | ({"LD_PRELOAD": str(library)} if library is not None else {})
-
-
-def output(program: Program, library: Path | None) -> bytes:
-    """What it writes, in an empty folder."""
-    with tempfile.TemporaryDirectory(prefix="spanheap-") as name:
-        try:
-            return program.run(Path(name), environment_with(library))
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise Failed(str(error)) from error
-
-
-def compare(program: Program, library: Path) -> str:
-    """In words: the same, or what differs."""
-    expected = output(program, None)
-    if not expected:
-        raise Failed("it writes nothing on glibc")
-    found = output(program, library)
-    if found == expected:
-        return f"the same, {len(found)} bytes"
-    at = next((i for i, (a, b) in enumerate(zip(expected, found)) if a != b),
-              min(len(expected), len(found)))
-    raise Failed(f"differs from byte {at} on: {expected[at:at + 60]!r} on glibc, "
-                 f"{found[at:at + 60]!r}")
-
-
-def main(arguments: Iterable[str]) -> int:
-    """The whole script."""
-    path, *names = list(arguments) or [""]
-    library = Path(path).resolve()
-    if not library.is_file():
-        print(f"usage: malloc_programs.py LIBRARY [NAME ...]: {path!r} is no file; make -C "
-              "allocator malloc builds it", file=sys.stderr)
-        return 2
-    known = {p.name: p for p in programs()}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        print(f"no program {unknown[0]!r}; there are: {' '.join(known)}", file=sys.stderr)
-        return 2
-    failed = 0
-    try:
-        is_preloaded(library)
-    except Failed as error:
-        print(f"FAILED: {error}")
-        return 1
-    for program in (known[name] for name in names or known):
-        if shutil.which(program.command, path=environment_with(None)["PATH"]) is None:
-            print(f"{program.name:10} not installed: apt-get install {program.package}")
-            continue
-        try:
-            said = compare(program, library)
-        except Missing as error:
-            said = f"not installed: {error}"
-        except Failed as error:
-            failed, said = 1, f"FAILED: {error}"
-        print(f"{program.name:10} {said}", flush=True)
-    return failed
+@cache
+def is_preloaded(library: Path) -> bool:
+    """Whether it can be preloaded at all: the loader only warns."""
+    maps = called("cat", "/proc/self/maps")(HERE, plain(environment_with(library)))
+    return str(library).encode() in maps
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(programs(), "malloc", environment_with, lambda _, library: is_preloaded(library)))

@@ -193,9 +193,13 @@ static void
 after_fork_in_child(void)
 {
     after_fork();
-    for (struct malloc_heap *h = atomic_load(&heaps); h != NULL; h = h->next)
+    for (struct malloc_heap *h = atomic_load(&heaps); h != NULL; h = h->next) {
+        atomic_store(&h->foreign, NULL);
         if (h != malloc_self && atomic_load(&h->state) == HEAP_USED)
             atomic_store(&h->state, HEAP_TORN);
+    }
+    malloc_relist_foreign();
+    malloc_trim_after_fork();
 }
 
 /* As early as can be: handlers that are there before ours are called while ours hold the locks. */

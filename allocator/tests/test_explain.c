@@ -1,11 +1,11 @@
 /* Why is it alive: each kind of root. What lies between it and the object: test_explain_path.c. */
 /* libs: -ldl */
 #include "explain_check.h"
+#include "loaded.h"
 
 #include <spanheap/channel.h>
 #include <spanheap/task.h>
 
-#include <dlfcn.h>
 #include <sys/mman.h>
 
 /* What *slot holds, once nothing else does. */
@@ -51,28 +51,15 @@ test_thread_local_variable_is_named_with_its_thread(void **state)
     assert_root(&thread_slots[2], SH_ROOT_THREAD_LOCAL, "thread_slots", 2 * sizeof(void *));
 }
 
-static const char *
-build_library(void)
-{
-    char command[2 * PATH_MAX];
-    const char *source = in_folder("held.c");
-    FILE *f = fopen(source, "w");
-    assert_non_null(f);
-    fputs(
-        "static void *held[9];\nstatic __thread void *own[9];\n"
-        "void **held_slot(void) { return &held[7]; }\nvoid **own_slot(void) { return &own[5]; }\n",
-        f);
-    fclose(f);
-    snprintf(command, sizeof command, "cc -O0 -shared -fPIC -o '%s/held.so' '%s'", folder, source);
-    assert_int_equal(system(command), 0);
-    return in_folder("held.so");
-}
+static const char held_library[] =
+    "static void *held[9]; static __thread void *own[9];"
+    "void **held_slot(void) { return &held[7]; } void **own_slot(void) { return &own[5]; }";
 
 static void
 test_static_variables_of_a_loaded_library_are_named_with_its_file(void **state)
 {
     (void)state;
-    void *library = dlopen(build_library(), RTLD_NOW);
+    void *library = dlopen(build_library("held.so", held_library), RTLD_NOW);
     void **(*slot)(void);
     assert_non_null(library);
     *(void **)&slot = dlsym(library, "held_slot");
@@ -311,13 +298,8 @@ test_result_of_a_thread_that_is_not_joined_is_told(void **state)
     (void)state;
     pthread_t thread;
     assert_int_equal(sh_thread_create(&thread, NULL, return_node, NULL), 0);
-    for (int i = 0; i < 10000; i++) {
-        hidden == 0 ? SH_EXPLAIN_FREE : explain_at(0);
-        if (root.kind == SH_ROOT_THREAD_RESULT)
-            break;
-        usleep(100);
-    }
-    assert_int_equal(root.kind, SH_ROOT_THREAD_RESULT);
+    for (root.kind = SH_ROOT_NONE; root.kind != SH_ROOT_THREAD_RESULT; usleep(100))
+        explain_at(0); /* until the thread has ended */
     assert_last_step_is_the_object();
     sh_thread_join(thread, NULL);
 }

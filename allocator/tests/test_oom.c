@@ -133,6 +133,27 @@ limit_data(void)
     verify_now();
 }
 
+/* What cannot be had is not live, and the goal is not made for it. */
+static void
+leave_goal(void)
+{
+    struct sh_stats stats;
+    held[0] = sh_alloc(1 << 20);
+    sh_collect();
+    sh_stats_read(&stats);
+    size_t goal_b = stats.next_gc_b;
+    for (int i = 0; i < 3; i++)
+        need(sh_try_alloc(1, (size_t)1 << (i == 0 ? 45 : 26), SH_NOSCAN) == NULL, "no room");
+    sh_stats_read(&stats);
+    need(stats.next_gc_b < goal_b + (1 << 20), "the goal is what it was, but for the roots");
+    need(stats.heap_alloc_b < 2 << 20, "nothing else is live");
+    for (int i = 0; i < 30000; i++)
+        sh_alloc(1024);
+    uint32_t before = stats.num_gc;
+    sh_stats_read(&stats);
+    need(stats.num_gc > before, "collections still begin by themselves");
+}
+
 static void
 expect_success(const char *part)
 {
@@ -186,6 +207,14 @@ test_garbage_is_collected_before_memory_is_said_to_be_out(void **state)
 }
 
 static void
+test_failed_allocation_leaves_the_goal(void **state)
+{
+    (void)state;
+    run_anew(&out, "goal", (const char *const[]){"SH_RESERVE=64MiB", "SH_MODE=stw", NULL});
+    assert_success(&out);
+}
+
+static void
 test_limit_of_the_system_is_out_of_memory_too(void **state)
 {
     (void)state;
@@ -198,7 +227,7 @@ test_limit_of_the_system_is_out_of_memory_too(void **state)
 static const struct program_part parts[] = {
     {"small", exhaust_small},     {"large", exhaust_large},           {"alloc", exhaust_by_alloc},
     {"hook frees", free_in_hook}, {"hook gives up", give_up_in_hook}, {"garbage", garbage_only},
-    {"limit data", limit_data},
+    {"goal", leave_goal},         {"limit data", limit_data},
 };
 
 int
@@ -213,6 +242,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_hook_can_free_and_the_allocation_goes_on),
         cmocka_unit_test(test_hook_that_gives_up_ends_the_program),
         cmocka_unit_test(test_garbage_is_collected_before_memory_is_said_to_be_out),
+        cmocka_unit_test(test_failed_allocation_leaves_the_goal),
         cmocka_unit_test(test_limit_of_the_system_is_out_of_memory_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

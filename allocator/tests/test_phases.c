@@ -4,13 +4,13 @@
  * SH_STRESS_DELAY makes the phases long enough to be met.
  */
 /* libs: -ldl */
+#include "loaded.h"
 #include "tree.h"
 
 #include "collector/cycle.h"
 #include "collector/sweep.h"
 #include "collector/verify.h"
 
-#include <dlfcn.h>
 #include <sched.h>
 #include <sys/time.h>
 
@@ -252,19 +252,9 @@ storm_of_signals(void)
 static void
 load_and_unload(void)
 {
-    char source[80], path[80], command[300];
-    snprintf(path, sizeof path, "/tmp/spanheap-phases-%d.so", (int)getpid());
-    snprintf(source, sizeof source, "%s.c", path);
-    FILE *f = fopen(source, "w");
-    need(f != NULL, "a source file");
-    fputs("static void *data[20000];\nvoid **slot(void) { return &data[19999]; }\n", f);
-    fclose(f);
-    snprintf(command, sizeof command, "cc -shared -fPIC -o %s %s", path, source);
-    need(system(command) == 0, "a library");
-    unlink(source);
     begin_collections();
     for (unsigned i = 0; i < 60; i++) {
-        void *library = dlopen(path, RTLD_NOW);
+        void *library = dlopen(getenv("LIBRARY"), RTLD_NOW);
         void **(*slot)(void);
         need(library != NULL, "the library is loaded");
         *(void **)&slot = dlsym(library, "slot");
@@ -275,7 +265,6 @@ load_and_unload(void)
         wait_for_phase(i / PHASES % PHASES);
         need(dlclose(library) == 0, "it goes");
     }
-    unlink(path);
     end_collections();
 }
 
@@ -387,21 +376,20 @@ static void
 test_libraries_come_and_go_in_every_phase(void **state)
 {
     (void)state;
-    expect_good("libraries", slowly);
+    char library[PATH_MAX + 8];
+    snprintf(library, sizeof library, "LIBRARY=%s",
+             build_library("many.so",
+                           "static void *data[20000]; void **slot(void) { return &data[19999]; }"));
+    expect_good("libraries", (const char *const[]){library, slowly[0], slowly[1], NULL});
 }
 
 static void
 test_root_of_a_closed_library_holds_nothing(void **state)
 {
     (void)state;
-    char path[80], command[300];
-    snprintf(path, sizeof path, "/tmp/spanheap-closed-%d.so", (int)getpid());
-    snprintf(
-        command, sizeof command,
-        "echo 'static void *d; void **slot(void) { return &d; }' | cc -shared -fPIC -xc - -o %s",
-        path);
-    assert_int_equal(system(command), 0);
-    void *library = dlopen(path, RTLD_NOW);
+    void *library =
+        dlopen(build_library("closed.so", "static void *data; void **slot(void) { return &data; }"),
+               RTLD_NOW);
     void **(*slot)(void);
     assert_non_null(library);
     *(void **)&slot = dlsym(library, "slot");
@@ -409,7 +397,6 @@ test_root_of_a_closed_library_holds_nothing(void **state)
     collect();
     assert_true(is_alive(hidden));
     assert_int_equal(dlclose(library), 0);
-    unlink(path);
     collect();
     assert_false(is_alive(hidden));
 }
@@ -449,5 +436,5 @@ main(int argc, char **argv)
         cmocka_unit_test(test_objects_of_a_deep_recursion_are_alive),
         cmocka_unit_test(test_end_of_a_stack_ends_the_program_and_hangs_nobody),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,10 +1,9 @@
 /* Where references hide: each place is tried with an object that is held from nowhere else. */
 /* libs: -ldl */
-#include "check.h"
+#include "loaded.h"
 
 #include "collector/threads.h"
 
-#include <dlfcn.h>
 #include <sys/mman.h>
 
 static uintptr_t hidden;
@@ -211,24 +210,9 @@ test_thread_local_and_keys_of_a_worker_are_roots(void **state)
 
 static void **(*library_slot)(void);
 
-static void
-build_library(char path[64])
-{
-    char source[80], command[300];
-    snprintf(path, 64, "/tmp/spanheap-roots-%d.so", (int)getpid());
-    snprintf(source, sizeof source, "%s.c", path);
-    FILE *f = fopen(source, "w");
-    assert_non_null(f);
-    fputs(
-        "static __thread void *slot[3000];\nstatic void *data;\n"
-        "void **tls_slot(void) { return &slot[2999]; }\nvoid **data_slot(void) { return &data; }\n",
-        f);
-    fclose(f);
-    snprintf(command, sizeof command, "cc -shared -fPIC -ftls-model=global-dynamic -o %s %s", path,
-             source);
-    assert_int_equal(system(command), 0);
-    unlink(source);
-}
+static const char two_slots[] =
+    "static __thread void *slot[3000]; static void *data;"
+    "void **tls_slot(void) { return &slot[2999]; } void **data_slot(void) { return &data; }";
 
 static NOINLINE void
 hold_in_library_tls(void)
@@ -242,11 +226,9 @@ static void
 test_data_and_thread_local_of_a_loaded_library_are_roots(void **state)
 {
     (void)state;
-    char path[64];
-    build_library(path);
+    const char *path = build_library("slots.so", two_slots);
     collect(); /* the table of segments is older than the library */
     void *library = dlopen(path, RTLD_NOW);
-    unlink(path);
     assert_non_null(library);
     *(void **)&library_slot = dlsym(library, "data_slot");
     assert_true(holds(library_slot()));
@@ -396,5 +378,5 @@ main(void)
         cmocka_unit_test(test_result_is_a_root_until_it_is_joined),
         cmocka_unit_test(test_result_of_a_detached_thread_is_not_kept),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -12,7 +12,7 @@ static void
 set_up_span(struct span *s, unsigned class, enum span_kind kind)
 {
     memset(s, 0, sizeof *s);
-    assert_true(span_setup(s, BASE, class_pages[class], class, kind, false));
+    assert_true(span_setup(s, BASE, class_pages[class], class, class_size_b[class], kind, false));
 }
 
 /* Takes the next slot as the allocator does. */

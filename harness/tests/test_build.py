@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,20 @@ def test_layout_without_mold_is_shuffled_too(tiny_project: Project, tmp_path: Pa
             hashes.append(elf.code_sha(path))
     assert hashes[0] != hashes[1]
     assert hashes[0] == hashes[2]
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_program_that_is_optimised_when_it_is_linked(tiny_project: Project, compiler: str) -> None:
+    pitfall = catalog.load(tiny_project)[0]
+    cell = replace(matrix.load(here(), "default", [f"{compiler}-O2"]).cells[0], extra=("-flto",))
+    with Builder(tiny_project) as builder:
+        builder.linker.mold = None
+        built = [builder.program(pitfall, variant, cell) for variant in pitfall.variants]
+    if any(isinstance(one, Failed) and one.linking for one in built):
+        pytest.skip(f"{compiler} -flto does not link here")
+    bad, fixed = built
+    assert isinstance(bad, Program) and isinstance(fixed, Program)
+    assert bad.text_sha != fixed.text_sha and bad.image_sha != fixed.image_sha
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])

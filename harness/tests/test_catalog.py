@@ -49,6 +49,11 @@ def test_variant_that_explains_marks_an_object(tiny_project: Project) -> None:
         ('metric = "allocs_per_op"', 'metric = "alocs_per_op"',
          "law[0] 'allocations': metric: nothing reports 'alocs_per_op' (the nearest name is"
          " 'allocs_per_op')"),
+        ("equals = 2", 'equals_expr = "min(alocs, n) + 1"',
+         "law[0] 'allocations': equals_expr: nothing reports 'alocs' (the nearest name is"
+         " 'allocs')"),
+        ("equals = 2", 'at_most_expr = "2 * min"',
+         "law[0] 'allocations': at_most_expr: nothing reports 'min'"),
         ("default = 10\n", 'default = "ten"\n', "parameter.default: 'ten' is not of type"),
         ("sweep = [10, 100, 1000]", "sweep = [10]", "needs parameter.sweep with 3"),
         ('id = "fixed"', 'id = "fixed.other"', "fixed.other.c is missing"),
@@ -79,6 +84,24 @@ def test_law_may_speak_of_what_is_measured_or_reported(
     (folder / "tiny-own.h").write_text('/* "in_header" */\n')
     (tiny_project.pitfalls / "driver.c").write_text('/* "in_driver" */\n')
     assert catalog.load(tiny_project)[0].laws[0].metric == metric
+
+
+@pytest.mark.parametrize("formula", ["n", "max(in_variant, 2 * allocs)", "perf_cycles / count"])
+def test_bound_may_take_the_same_names(tiny_project: Project, formula: str) -> None:
+    tiny.add(tiny_project, "tiny", {"bad": '/* "in_variant" "count" */\n' + tiny.BAD},
+             tiny.TOML.replace("equals = 2", f'equals_expr = "{formula}"'))
+    assert catalog.load(tiny_project)[0].laws[0].equals_expr == formula
+
+
+def test_marker_has_to_mark_a_line_that_the_variant_compiles(tiny_project: Project) -> None:
+    toml = tiny.TOML + ('[[detector]]\ntool = "asan"\nvariant = "bad"\ncategory = "overflow"\n'
+                        'line_marker = "DETECT"\n')
+    folder = tiny.add(tiny_project, "tiny", {"fixed": tiny.FIXED + "/* DETECT */\n"}, toml)
+    with pytest.raises(UsageFault, match=r"pitfalls/tiny/pitfall.toml: detector\[0\].line_marker:"
+                       r" 'DETECT' stands in no line of bad.c, nor of a header beside it"):
+        catalog.load(tiny_project)
+    (folder / "own.h").write_text("/* DETECT */\n")
+    assert catalog.load(tiny_project)[0].detectors[0].marked == ("fixed.c:3", "own.h:1")
 
 
 def test_source_that_no_variant_names_is_an_error(tiny_project: Project) -> None:

@@ -122,7 +122,7 @@ def test_allocators_under_one_command(tiny_project: Project, quiet: Live, alloca
 
 def test_own_allocator_is_built_and_preloaded() -> None:
     sides = arms.allocators(("glibc", "spanheap"), arms.command("true"), lambda: (
-        library.build_malloc(here(), library.default_cell())))
+        library.build(here(), library.default_cell(), "malloc").malloc))
     assert [side.title for side in sides] == ["glibc", "spanheap"] and not sides[0].env
     (name, path), = sides[1].env
     assert name == "LD_PRELOAD" and Path(path).name == "libspanheap-malloc.so"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -201,6 +202,16 @@ def test_explaining_tells_why_the_marked_object_is_alive(programs: Programs, pit
     assert got.keys() == {"v", "pitfall", "variant", "n", "explanation"}
     assert got["n"] == 5000
     assert f"global variable {name} " in got["explanation"]
+
+
+def test_explaining_looks_at_the_worst_moment_of_a_round(programs: Programs) -> None:
+    bad = run(programs("loop-defer", "bad"), "--explain", "--n", "1000").stdout.splitlines()
+    assert re.fullmatch(r"while the round holds the most, \d{7} bytes:", bad[0])
+    assert "is alive: pointer-free, 1024 bytes" in bad[1]
+    assert "in the frame of process" in bad[2]
+    assert re.search(r"struct heap_record, 80 bytes; .*, and so on: 99\d such objects", bad[3])
+    fixed = run(programs("loop-defer", "fixed"), "--explain", "--n", "1000").stdout
+    assert fixed.endswith("is in no object: it was freed, or never used\n")
 
 
 def test_list_is_followed_to_its_far_end(programs: Programs) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
 from rich.console import Console
 
-from harness import facts, fidelity, library, target
+from harness import facts, fidelity, library, probes, target
 from harness.facts import Fact
 from harness.fault import BuildFault, Fault, UsageFault
 from harness.project import here
@@ -63,6 +64,27 @@ def test_declared_difference_has_a_bound_of_its_own() -> None:
     assert facts.judge(bounded, {"a": 100.0}, {"a": 124.0}).verdict == facts.DIFFERS
     assert facts.judge(bounded, {"a": 100.0}, {"a": 126.0}).verdict == facts.DRIFT
     assert facts.judge(bounded, {"a": 100.0, "b": 1.0}, {"a": 124.0}).verdict == facts.DRIFT
+
+
+def test_drift_on_a_busy_machine_is_not_compared_where_it_needs_an_idle_one() -> None:
+    one = replace(fact("at-most"), idle=True)
+    assert facts.judge(one, {"a": 1.0}, {"a": 2.0}, 0.1).verdict == facts.DRIFT
+    assert facts.judge(one, {"a": 1.0}, {"a": 2.0}, None).verdict == facts.DRIFT
+    busy = facts.judge(one, {"a": 1.0}, {"a": 2.0}, 1.24)
+    assert busy.verdict == facts.UNKNOWN
+    assert busy.reason is not None and "kept 1.2 processors busy" in busy.reason
+    assert facts.judge(one, {"a": 1.0}, {"a": 1.0}, 1.24).verdict == facts.SAME
+    assert facts.judge(fact("at-most"), {"a": 1.0}, {"a": 2.0}, 1.24).verdict == facts.DRIFT
+
+
+def test_processors_of_others_are_those_that_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter(([0] * 8, [100, 0, 0, 100, 0, 0, 0, 0]))
+    own, clock = iter((0.0, 0.5)), iter((0, 1))
+    monkeypatch.setattr("harness.probes._ticks", lambda: next(ticks))
+    monkeypatch.setattr("harness.probes._own_cpu_s", lambda: next(own))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert probes.Others().busy() == pytest.approx(0.5)
 
 
 def test_formula_stands_in_for_go() -> None:

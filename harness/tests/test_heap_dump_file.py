@@ -18,7 +18,7 @@ PROGRAM = r"""
 #define PLACE __attribute__((noinline, noclone))
 struct entry { struct entry *next; long key; };
 static const struct sh_type entry_type =
-    {"struct entry \"quoted\\\"", sizeof(struct entry), (const uint64_t[]){1}, 0};
+    {"struct entry \"quoted\\\" \xc3\xa9\xff", sizeof(struct entry), (const uint64_t[]){1}, 0};
 static struct entry *volatile kept;
 PLACE void *make_entry(void)
 {
@@ -40,7 +40,7 @@ int main(void)
     return 0;
 }
 """
-NAME = 'struct entry "quoted\\"'
+NAME = 'struct entry "quoted\\" \u00e9?'  # what is not UTF-8 is a question mark
 
 
 @pytest.fixture(scope="module", params=linked.KINDS)

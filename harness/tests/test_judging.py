@@ -158,11 +158,11 @@ def test_law_that_cannot_be_judged_says_why(
     assert words in judged.reason
 
 
-def test_unknown_name_in_a_bound_is_explained(tiny_project: Project) -> None:
-    pitfall = pitfall_with(tiny_project, law("bound", 'at_least_expr = "parent_b * 2"'))
+def test_name_in_a_bound_that_no_sample_reports_is_explained(tiny_project: Project) -> None:
+    pitfall = pitfall_with(tiny_project, law("bound", 'at_least_expr = "text_b * 2"'))
     judged = judge(pitfall, both(1, 0), "it")
     assert judged.held is None
-    assert "unknown name 'parent_b'" in judged.reason
+    assert "unknown name 'text_b'" in judged.reason
 
 
 # ---- Work ----------------------------------------------------------------------------------------

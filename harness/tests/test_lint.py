@@ -12,8 +12,7 @@ from harness import lint
 from harness.project import Project, here
 
 
-@pytest.mark.parametrize("check", [lint.clang_format, lint.clang_tidy, lint.gofmt, lint.mypy],
-                         ids=["clang-format", "clang-tidy", "gofmt", "mypy"])
+@pytest.mark.parametrize("check", lint.CHECKS, ids=[check.__name__ for check in lint.CHECKS])
 def test_project_is_clean(check: Callable[[Project], lint.Result]) -> None:
     result = check(here())
     if result.skipped:
@@ -30,6 +29,18 @@ def test_layout_that_differs_is_found(tiny_project: Project) -> None:
         pytest.skip(result.skipped)
     assert not result.ok
     assert "ugly.c" in result.output
+
+
+@pytest.mark.parametrize("name, text, word", [
+    ("wide.py", f"# {'x' * 99}\n", "harness/wide.py:1 is 101 wide"),
+    ("long.py", "\n" * 500, "harness/long.py has 500 lines"),
+    ("long.h", "\n" * 600, "harness/long.h has 600 lines"),
+])
+def test_what_is_too_long_is_found(tiny_project: Project, name: str, text: str, word: str) -> None:
+    (tiny_project.root / "harness").mkdir(exist_ok=True)
+    (tiny_project.root / "harness" / name).write_text(text)
+    result = lint.lengths(tiny_project)
+    assert not result.ok and word in result.output
 
 
 def test_missing_tools_are_said_and_pass(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -21,7 +22,7 @@ SLOW = ("nginx", "redis")
 @pytest.fixture(scope="module")
 def drop_in() -> Path:
     """The library."""
-    return library.build_malloc(here(), library.default_cell())
+    return library.build(here(), library.default_cell(), "malloc").malloc
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -47,6 +48,33 @@ def test_a_program_that_differs_is_found(tmp_path: Path) -> None:
                    check=True)
     done = run(str(tmp_path / "wrong.so"), "sort")
     assert done.returncode == 1 and "differs from byte" in done.stdout, done.stdout
+
+
+def put_in_front(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+    """A program of that name, found before the real one."""
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_a_program_that_fails_on_glibc_is_a_failure(
+    drop_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_in_front(tmp_path, monkeypatch, "jq", "echo broken >&2; exit 3")
+    done = run(str(drop_in), "jq")
+    assert done.returncode == 1
+    assert "FAILED: on the stock library: exit status 3: broken" in done.stdout, done.stdout
+
+
+def test_programs_see_no_settings_of_the_caller(
+    drop_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_in_front(tmp_path, monkeypatch, "jq",
+                 "env | grep -E '^(SH|GC)_' >&2 && exit 3; echo nothing")
+    monkeypatch.setenv("SH_SLICE_RULE", "none of them")
+    monkeypatch.setenv("GC_PRINT_STATS", "1")
+    done = run(str(drop_in), "jq")
+    assert done.returncode == 0 and "the same" in done.stdout, done.stdout
 
 
 def test_usage_is_said(tmp_path: Path, drop_in: Path) -> None:

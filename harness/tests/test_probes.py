@@ -63,6 +63,21 @@ def test_one_processor(monkeypatch: pytest.MonkeyPatch, tiny_project: Project, q
     assert store.run_line(store.read(done.path), done.path)["machine"]["cpu_set"] == [0]
 
 
+def test_program_that_valgrind_cannot_read_is_a_reason_and_no_failure(
+    tiny_project: Project, quiet: Live, options: Options, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path
+) -> None:
+    (tmp_path / "valgrind").write_text(
+        "#!/bin/sh\necho '==1== Valgrind: debuginfo reader: ensure_valid failed:' >&2\nexit 1\n")
+    (tmp_path / "valgrind").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    done = bench.run(tiny_project, replace(options, instructions=True), quiet)
+    assert done.failed_samples == 0
+    reasons = [x["reasons"] for x in store.read(done.path)
+               if x["kind"] == "sample" and x["role"] == "instr"]
+    assert reasons and all("valgrind cannot read" in r["instructions"] for r in reasons)
+
+
 @pytest.mark.parametrize(("command", "metric", "changes"), [
     ("valgrind", "instructions", {"instructions": True}),
     ("hyperfine", "startup_s", {"extras": True}),

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -52,12 +53,28 @@ DETECTORS = (
 )
 
 
+OLDEST_GCC = 12  # whose warnings the table has; before 11 it knows of no function that ends objects
+
+
+@cache
 def missing(detector: Detector) -> str | None:
-    """What has to be installed, or None."""
+    """What has to be installed, or None: an empty program must compile and link."""
     for command in (detector.compiler, *detector.tool[:1]):
         if shutil.which(command) is None:
             return f"no {command}: apt-get install {command}"
-    return None
+    if detector.compiler == "gcc" and not detector.runs:
+        version = call(["gcc", "-dumpversion"]).strip()
+        if int(version.split(".")[0]) < OLDEST_GCC:
+            return f"gcc {version} is older than {OLDEST_GCC}"
+    # The heap tells valgrind what it does only where this header was there to be compiled with.
+    source = "#include <valgrind/memcheck.h>\n" if detector.tool[:1] == ("valgrind",) else ""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [detector.compiler, *detector.flags, "-x", "c", "-", "-o", f"{folder}/empty"],
+            input=f"{source}int main(void) {{ return 0; }}\n", capture_output=True, text=True,
+            env={**os.environ, "LC_ALL": "C"}, check=False)
+    said = done.stderr.strip().splitlines() or ["it says nothing"]
+    return None if done.returncode == 0 else f"{detector.compiler}: {said[0]}"
 
 
 @cache
@@ -134,9 +151,13 @@ def test_every_case_has_its_row() -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_table_says_who_sees_it(case: str, tmp_path: Path) -> None:
     heap()
+    lacking = {d.name: missing(d) for d in DETECTORS}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         measured = list(pool.map(
-            lambda d: cell(d, case, tmp_path) if missing(d) is None else None, DETECTORS))
+            lambda d: cell(d, case, tmp_path) if lacking[d.name] is None else None, DETECTORS))
     told = [" ".join("".join(half[LEVELS.index(level)] for level in MEASURED)
                      for half in cell_.split(" ")) for cell_ in documented()[case]]
     assert [m if m is not None else t for m, t in zip(measured, told, strict=True)] == told
+    unseen = "; ".join(f"{name} ({why})" for name, why in lacking.items() if why is not None)
+    if unseen:
+        pytest.skip(f"as in the table, but these were not asked: {unseen}")

@@ -21,6 +21,8 @@ process(uint64_t n)
     for (uint64_t i = 0; i < n; i++) {
         struct sh_defer_scope scope = {0};
         void *buffer = sh_alloc_noscan(BUFFER_B);
+        if (i == 0)
+            pitfall_retains(buffer);
         sh_defer(&scope, release, buffer);
         memset(buffer, 1, BUFFER_B);
         sh_defer_run(&scope);
