@@ -8,10 +8,8 @@ import os
 import random
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -180,9 +178,8 @@ def test_program_that_hangs_is_killed(project: Project, monkeypatch: pytest.Monk
 
 
 def test_interrupted_soak_is_judged(project: Project) -> None:
-    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    found, said, session, path = soaked(project, script("long", "import time; time.sleep(600)"))
+    press = "import os, signal, time; time.sleep(1); os.kill(os.getppid(), signal.SIGINT);"
+    found, said, session, path = soaked(project, script("long", f"{press} time.sleep(600)"))
     assert session.interrupted and found[0].stopped and found[0].message is None
     assert found[0].t_s and "interrupted" in said
     assert soak.exit_code(found, session.interrupted) == soak.INTERRUPTED
