@@ -24,7 +24,7 @@ LETTERS := A B C D E F G H
 STORED := $(OUTDIR) $(if $(RUN),--run '$(RUN)')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test stress fuzz lint list bench compare check baseline doctor validate export \
+.PHONY: help deps build test stress soak fuzz lint list bench compare check baseline doctor validate export \
 	peers fidelity laws report reference repro new-pitfall install clean
 .NOTPARALLEL:
 
@@ -92,6 +92,10 @@ stress: ## the allocator's stress program in every configuration (MINUTES=2, SEE
 	$(DEPS) test
 	@$(HARNESS) stress $(OUTDIR) $(if $(MINUTES),--minutes '$(MINUTES)') \
 		$(if $(SEED),--seed '$(SEED)')
+
+soak: ## an hour of programs whose live size is constant: is their memory flat? (MINUTES=60)
+	$(DEPS) test
+	@$(HARNESS) soak $(OUTDIR) $(if $(MINUTES),--minutes '$(MINUTES)')
 
 fuzz: ## the allocator's types beside their models, by libFuzzer (MINUTES=3, TARGETS, SEED)
 	$(DEPS) test

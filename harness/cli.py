@@ -128,6 +128,10 @@ def _parser() -> argparse.ArgumentParser:
     stress.add_argument("--minutes", type=_minutes, default=2.0, metavar="N",
                         help="for all configurations together (default 2)")
     stress.add_argument("--seed", type=int, metavar="N", help="of the seeds of the runs")
+    soak = verb("soak", "run programs of constant live size for an hour: is their memory flat?",
+                "--minutes 60")
+    soak.add_argument("--minutes", type=_minutes, default=60.0, metavar="N",
+                      help="all programs at once (default 60)")
     fuzz = verb("fuzz", "fuzz the allocator's types beside their models",
                 "--minutes 10 --targets 'map channel'")
     fuzz.add_argument("--minutes", type=_minutes, default=3.0, metavar="N",
@@ -337,6 +341,13 @@ def _stress(args: argparse.Namespace, project: Project, console: Console) -> int
     return stress.run(project, args.minutes, seed, console)
 
 
+def _soak(args: argparse.Namespace, project: Project, console: Console) -> int:
+    from harness import soak
+
+    with Live(Console(stderr=True)) as live:
+        return soak.run(project, args.minutes, live, console)
+
+
 def _fuzz(args: argparse.Namespace, project: Project, console: Console) -> int:
     from harness import fuzz
 
@@ -373,7 +384,7 @@ def _install(args: argparse.Namespace, project: Project, console: Console) -> in
 VERBS: dict[str, Verb] = {
     "build": _build, "list": _list, "bench": _bench, "laws": _laws, "report": _report,
     "repro": _repro, "new-pitfall": _new_pitfall, "clean": _clean, "lint": _lint, "test": _test,
-    "install": _install, "reference": _reference, "peers": _peers, "stress": _stress,
+    "install": _install, "reference": _reference, "peers": _peers, "stress": _stress, "soak": _soak,
     "fidelity": _fidelity, "fuzz": _fuzz, "compare": cli_compare.run_compare,
     "check": cli_compare.run_check, "baseline": cli_compare.run_baseline,
     "export": cli_compare.run_export, "doctor": cli_compare.run_doctor,

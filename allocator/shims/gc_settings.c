@@ -30,6 +30,8 @@ static struct {
     .time_limit = {GC_TIME_UNLIMITED, 0},
 };
 
+static _Atomic bool was_forbidden; /* a collection, since the last one */
+
 /* ---- How far the heap grows ---- */
 
 static int
@@ -39,11 +41,16 @@ growth_percent(void)
 }
 
 /* Memory that the program has had once is used up again before the next collection, as Boehm's
-   collector does: a heap never shrinks, but for GC_gcollect_and_unmap(). Under the cycle lock. */
+   collector does: a heap never shrinks, but for GC_gcollect_and_unmap(). What threads have
+   allocated beyond the goal until they stood still does not count: next time they would do so
+   beyond the new goal, and so on for ever. What they had while collections were forbidden does.
+   Under the cycle lock, at the start of a collection. */
 static void
 keep_reached_size(void)
 {
-    uint64_t reached_b = atomic_load(&heap_size.live_b);
+    uint64_t reached_b = atomic_load(&heap_size.live_b), goal_b = atomic_load(&cycle.goal_b);
+    if (!atomic_exchange(&was_forbidden, false) && reached_b > goal_b)
+        reached_b = goal_b;
     if (reached_b <= set.reached_b)
         return;
     set.reached_b = reached_b;
@@ -104,9 +111,12 @@ GC_expand_hp(size_t size)
 bool
 gc_is_disabled(enum sh_gc_trigger trigger)
 {
-    if (__atomic_load_n(&GC_dont_gc, __ATOMIC_RELAXED) != 0)
-        return true;
-    return set.no_automatic && (trigger == SH_TRIGGER_HEAP || trigger == SH_TRIGGER_TIME);
+    bool disabled =
+        __atomic_load_n(&GC_dont_gc, __ATOMIC_RELAXED) != 0 ||
+        (set.no_automatic && (trigger == SH_TRIGGER_HEAP || trigger == SH_TRIGGER_TIME));
+    if (disabled)
+        atomic_store(&was_forbidden, true);
+    return disabled;
 }
 
 void

@@ -20,7 +20,7 @@ from harness.project import here
 
 SHIMS = here().allocator / "shims"
 TESTS = SHIMS / "tests"
-PROGRAMS = ("objects", "finalizers", "threads", "roots", "kinds")
+PROGRAMS = ("objects", "finalizers", "threads", "roots", "kinds", "steady")
 DISTRIBUTION = ("w3m", "guile", "ecl", "neko")  # asymptote brings TeX with it
 DEBIAN_HEADER = Path("/usr/include/gc/gc.h")
 LIMIT_S = 60

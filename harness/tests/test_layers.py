@@ -17,20 +17,20 @@ LAYERS = (
     ("plan", "samples", "rig", "measure", "own_program"),
     ("store",),
     ("stats", "ranks", "sheet", "baseline"),
-    ("verdicts", "power", "rivals", "laws", "outcomes", "trust"),
-    ("summary", "target", "peer_rows", "compare_rows", "check_rows"),
+    ("verdicts", "flatness", "power", "rivals", "laws", "outcomes", "trust"),
+    ("summary", "target", "peer_rows", "compare_rows", "check_rows", "soak_rows"),
     ("report_view", "charts"),
     ("exports", "table", "peer_table", "compare_table", "check_table", "report_tables", "report"),
     ("progress", "conditions", "bench", "show", "library", "new_pitfall", "lint", "peers"),
     ("compare", "check", "doctor", "validate", "merge", "repro", "ctests", "reference", "fidelity"),
-    ("stress", "fuzz", "cli_compare", "hosts"),
+    ("stress", "soak", "fuzz", "cli_compare", "hosts"),
     ("cli",),
     ("__main__",),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 PURE = ("plan", "samples", "stats", "ranks", "sheet", "verdicts", "laws", "outcomes", "trust",
-        "summary", "target", "peer_rows", "compare_rows", "check_rows", "exports", "facts",
-        "metrics", "expression", "conditions")
+        "summary", "target", "peer_rows", "compare_rows", "check_rows", "soak_rows", "flatness",
+        "exports", "facts", "metrics", "expression", "conditions")
 IMPURE_MODULES = {"os", "subprocess", "time", "random", "tempfile", "shutil", "socket"}
 
 
