@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness import oom
 from harness.build import digest
 from harness.fault import BuildFault, Fault
 from harness.project import Project
@@ -102,11 +103,12 @@ class Launcher:
         """Runs one job to its end."""
         with tempfile.TemporaryDirectory(prefix="pitmark-") as name:
             folder = Path(name)
+            killed = oom.kills()
             status, errors = _to_its_end(self._command(job, folder))
             if status != 0:
                 raise Fault(f"the launcher could not run {job.program.name}:"
                             f" {errors.strip() or status}")
-            return _collect(job, folder)
+            return _collect(job, folder, out_of_memory=oom.kills() > killed)
 
     def _command(self, job: Job, folder: Path) -> list[str]:
         command = [str(self.path), "--timeout", f"{job.timeout_s:g}",
@@ -168,7 +170,7 @@ def _read(path: Path, limit: int) -> str:
         return ""
 
 
-def _collect(job: Job, folder: Path) -> Run:
+def _collect(job: Job, folder: Path, out_of_memory: bool) -> Run:
     result = json.loads((folder / "result").read_text(encoding="ascii"))
     stdout = _read(folder / "out", READ_LIMIT_B)
     stderr = _read(folder / "err", READ_LIMIT_B)
@@ -179,6 +181,8 @@ def _collect(job: Job, folder: Path) -> Run:
         message = STOPPED
     elif result["timeout"]:
         message = f"still running after {job.timeout_s:g} s: killed"
+    elif result["signal"] == signal.SIGKILL and out_of_memory:
+        message = f"killed by SIGKILL: {oom.in_words()}"
     elif result["signal"]:
         message = _with_words(f"killed by {signal_name(result['signal'])}", stderr)
     elif ended != 0:

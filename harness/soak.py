@@ -22,7 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness import bench, charts, ctests, library, samples, store, target
+from harness import bench, charts, ctests, library, oom, samples, store, target
 from harness.bench import COMPLETE
 from harness.build import Builder, digest, written_whole
 from harness.charts import soak as chart
@@ -76,10 +76,8 @@ def build_all(project: Project) -> tuple[Program, ...]:
     finally:
         runner.close()
     cell = library.default_cell()
-    malloc = library.build_malloc(project, cell)
-    shims = malloc.parent / "shims"
-    library.make(project, "gc", f"BUILD={malloc.parent}", f"CC={cell.command}",
-                 f"CFLAGS=-g {cell.level}")
+    malloc = library.build(project, cell, "malloc").malloc
+    shims = library.build(project, cell, "gc").folder / "shims"
     return (
         Program("collector", "the collector beside threads that come and go (stress.c)",
                 (_relative(project, stress), "--every=0"),
@@ -142,6 +140,7 @@ class Running:
         self.checked = program.loads is None
         self.message: str | None = None
         self.hung = False
+        self.killed_before = oom.kills()
 
     @property
     def alive(self) -> bool:
@@ -199,8 +198,11 @@ class Running:
         code = self.process.returncode
         known = _COLLECTIONS.search(self.output)
         if not stopped and self.message is None and code != 0:
-            self.message = (f"ended by {signal.Signals(-code).name}" if code < 0
-                            else f"exit status {code}")
+            self.message = f"exit status {code}"
+            if code < 0:
+                self.message = f"ended by {signal.Signals(-code).name}"
+            if code == -signal.SIGKILL and oom.kills() > self.killed_before:
+                self.message += f": {oom.in_words()}"
         status = {"exit": code if code >= 0 else None, "signal": -code if code < 0 else None,
                   "timeout": self.hung,
                   "message": STOPPED if stopped else self.message}

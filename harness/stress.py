@@ -11,6 +11,7 @@ import math
 import random
 import re
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from harness import ctests
+from harness import ctests, oom
 from harness.progress import say_plain
 from harness.project import Project
 
@@ -93,6 +94,7 @@ class Run:
     code: int | None  # None: it hung and was killed
     output: str
     repeat: str  # a line for the shell
+    out_of_memory: bool = False  # the kernel killed it for want of memory
 
     @property
     def good(self) -> bool:
@@ -100,6 +102,8 @@ class Run:
 
     @property
     def ending(self) -> str:
+        if self.out_of_memory:
+            return oom.in_words()
         return "it hung and was killed" if self.code is None else f"exit status {self.code}"
 
 
@@ -109,6 +113,7 @@ def run_program(project: Project, program: Path, settings: Mapping[str, str],
     command = [str(program), *arguments]
     shown = [f"{name}={value}" for name, value in {**ctests.ENVIRONMENT, **settings}.items()]
     repeat = shlex.join(["env", *shown, *command])
+    killed = oom.kills()
     try:
         done = subprocess.run(
             command, cwd=project.root, env={**ctests.environment(), **settings},
@@ -118,7 +123,8 @@ def run_program(project: Project, program: Path, settings: Mapping[str, str],
         said = error.stdout or b""
         text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
         return Run(None, text, repeat)
-    return Run(done.returncode, done.stdout, repeat)
+    return Run(done.returncode, done.stdout, repeat,
+               done.returncode == -signal.SIGKILL and oom.kills() > killed)
 
 
 @dataclass

@@ -63,3 +63,19 @@ def test_cplusplus_takes_the_header() -> None:
                            "c++", "-fsyntax-only", "allocator/include/spanheap.h"],
                           cwd=here().root, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "attribute" not in done.stderr, done.stderr
+
+
+def test_every_function_that_takes_a_pointer_is_tested_with_a_wild_one() -> None:
+    tests = here().allocator / "tests"
+    called = set(re.findall(r"\b(sh_\w+)\(", "".join(
+        (tests / f"test_{name}.c").read_text(encoding="utf-8")
+        for name in ("bad_calls", "wild_pointers"))))
+    include = here().allocator / "include"
+    declared: set[str] = set()
+    for header in (include / "spanheap.h", *(include / "spanheap").glob("*.h")):
+        text = re.sub(r"/\*.*?\*/", "", header.read_text(encoding="utf-8"), flags=re.DOTALL)
+        functions = re.findall(r"SH_API\b[^;]*?\b(sh_\w+)\(([^;]*?)\)[^()]*?(?:\([^;]*)?;", text)
+        declared |= {name for name, arguments in functions
+                     if "*" in arguments or "struct" in arguments}
+    assert len(declared) > 80
+    assert declared <= called, sorted(declared - called)
