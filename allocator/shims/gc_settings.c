@@ -1,6 +1,7 @@
 /* What a program may set: procedures that are called, and numbers that are kept. */
 #include "shims/gc_shim.h"
 
+#include "collector/pacer.h"
 #include "collector/pacing.h"
 #include "heap/pageheap.h"
 
@@ -41,16 +42,17 @@ growth_percent(void)
 }
 
 /* Memory that the program has had once is used up again before the next collection, as Boehm's
-   collector does: a heap never shrinks, but for GC_gcollect_and_unmap(). What threads have
-   allocated beyond the goal until they stood still does not count: next time they would do so
-   beyond the new goal, and so on for ever. What they had while collections were forbidden does.
-   Under the cycle lock, at the start of a collection. */
+   collector does: a heap never shrinks, but for GC_gcollect_and_unmap(). What was had beyond the
+   growth of what lived does not count, as sweeping was late or until all threads stood still: next
+   time there would be as much beyond that, and so on for ever. What was had while collections were
+   forbidden does. Under the cycle lock, at the start of a collection. */
 static void
 keep_reached_size(void)
 {
-    uint64_t reached_b = atomic_load(&heap_size.live_b), goal_b = atomic_load(&cycle.goal_b);
-    if (!atomic_exchange(&was_forbidden, false) && reached_b > goal_b)
-        reached_b = goal_b;
+    uint64_t reached_b = atomic_load(&heap_size.live_b);
+    if (!atomic_exchange(&was_forbidden, false))
+        reached_b = size_min(reached_b,
+                             pacer_heap_goal(cycle.marked_b, cycle.stacks_b, 0, growth_percent()));
     if (reached_b <= set.reached_b)
         return;
     set.reached_b = reached_b;
