@@ -359,13 +359,14 @@ static void
 store_one(struct input *in, size_t from)
 {
     struct object *o = &objects.all[from];
-    size_t to = some_object(in), what = choose(in, 6);
+    size_t to = some_object(in), what = choose(in, 24);
+    bool takes_out = what / 6 % 2 != 0, puts_in = what / 12 != 0;
     if (o->nfields == 0 || o->is_closed)
         return;
-    size_t f = choose(in, 256) % o->nfields;
+    size_t f = choose(in, 256) % o->nfields, was = take_out(from, f, takes_out);
     uintptr_t *slot = (uintptr_t *)address_of(from) + o->at[f];
-    void *old = o->to[f] == NOBODY ? NULL : address_of(o->to[f]), *other = &other;
-    switch (what) {
+    void *old = was == NOBODY ? NULL : address_of(was), *other = &other;
+    switch (what % 6) {
     case 0:
         sh_memset(slot, 0, sizeof *slot);
         to = NOBODY;
@@ -387,6 +388,8 @@ store_one(struct input *in, size_t from)
         break;
     }
     note_point(from, f, to);
+    if (puts_in && to != NOBODY)
+        let_go(to);
     sort_out();
 }
 

@@ -343,16 +343,20 @@ store_one(struct input *in, size_t from)
 {
     struct object *o = &objects.all[from];
     size_t to = choose(in, 4) == 0 ? NOBODY : some_object(in), f = choose(in, 256);
+    size_t how = choose(in, 8);
     if (o->nfields == 0)
         return;
     f %= o->nfields;
-    if (choose(in, 2)) {
+    take_out(from, f, how & 1);
+    if (how & 2) {
         point(from, f, to);
     } else {
         void *slot = (char *)address_of(from) + 8 * o->at[f];
         GC_ptr_store_and_dirty(slot, to == NOBODY ? NULL : address_of(to));
         note_point(from, f, to);
     }
+    if ((how & 4) != 0 && to != NOBODY)
+        let_go(to);
     sort_out();
 }
 

@@ -191,6 +191,15 @@ point(size_t from, size_t field, size_t to)
     note_point(from, field, to);
 }
 
+size_t
+take_out(size_t from, size_t field, bool held)
+{
+    size_t old = objects.all[from].to[field];
+    if (held && old != NOBODY)
+        hold_object(old, &objects.roots[old], 0);
+    return old;
+}
+
 bool
 may_go(size_t i)
 {

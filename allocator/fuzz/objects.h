@@ -70,6 +70,8 @@ void hold_object(size_t i, uintptr_t *root, size_t offset);
 void let_go(size_t i);
 /** Stores the address of `to` (or NULL, for NOBODY) in a field. */
 void point(size_t from, size_t field, size_t to);
+/** Whom it leads to, held from now on if `held`. Before another is stored there. */
+size_t take_out(size_t from, size_t field, bool held);
 /** The model's part of it, if the pointer was stored otherwise. */
 void note_point(size_t from, size_t field, size_t to);
 /** Whether all pointers to an object can be changed: it may be freed, or moved. */
