@@ -2,7 +2,7 @@
 #
 # Knobs: QUICK=1  ROUNDS=n  PITFALLS="a b"  CELLS="gcc-O2 clang-Os"  PROFILE=default|wide  OUT=dir
 #        RESUME=1  INSTR=1  SEED=n  WORKS="binary-trees churn-100"  ID=name  SAMPLE=name  RUN=id
-#        PREFIX=dir  MINUTES=n  TARGETS="map slice channel"  PYTEST="-k word"
+#        PREFIX=dir  MINUTES=n  TARGETS="map alloc gc"  PYTEST="-k word"
 #        TIMEOUT=s  LIBS="-lm"  HOSTS="a b"  TRIALS=n  JUNIT=file  FORMAT=name  OF=target  TO=file
 # They are plain arguments of `python3 -m harness VERB --help`.
 
@@ -97,7 +97,7 @@ soak: ## an hour of programs whose live size is constant: is their memory flat? 
 	$(DEPS) test
 	@$(HARNESS) soak $(OUTDIR) $(if $(MINUTES),--minutes '$(MINUTES)')
 
-fuzz: ## the allocator's types beside their models, by libFuzzer (MINUTES=3, TARGETS, SEED)
+fuzz: ## the allocator beside models, by libFuzzer, drop-ins too (MINUTES=3, TARGETS, SEED)
 	$(DEPS) test
 	@$(HARNESS) fuzz $(OUTDIR) $(if $(MINUTES),--minutes '$(MINUTES)') \
 		$(if $(TARGETS),--targets '$(TARGETS)') $(if $(SEED),--seed '$(SEED)')

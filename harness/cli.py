@@ -132,8 +132,8 @@ def _parser() -> argparse.ArgumentParser:
                 "--minutes 60")
     soak.add_argument("--minutes", type=_minutes, default=60.0, metavar="N",
                       help="all programs at once (default 60)")
-    fuzz = verb("fuzz", "fuzz the allocator's types beside their models",
-                "--minutes 10 --targets 'map channel'")
+    fuzz = verb("fuzz", "fuzz the allocator, its types and drop-ins beside models",
+                "--minutes 10 --targets 'map alloc'")
     fuzz.add_argument("--minutes", type=_minutes, default=3.0, metavar="N",
                       help="for all targets together (default 3)")
     fuzz.add_argument("--targets", type=_words, default=(), metavar='"A B"', help="only these")
@@ -355,7 +355,7 @@ def _fuzz(args: argparse.Namespace, project: Project, console: Console) -> int:
         if target not in fuzz.TARGETS:
             raise UsageFault(f"no target '{target}'; there are: {' '.join(fuzz.TARGETS)}")
     seed = bench.fresh_seed() if args.seed is None else args.seed
-    return fuzz.run(project, args.targets or fuzz.TARGETS, args.minutes, seed, console,
+    return fuzz.run(project, args.targets or tuple(fuzz.TARGETS), args.minutes, seed, console,
                     renew=args.renew_seeds)
 
 

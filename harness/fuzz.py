@@ -1,6 +1,6 @@
 """`fuzz`: libFuzzer on the targets of allocator/fuzz/, one after the other, for some minutes.
 
-Each target is a program that decodes an input to operations on a type of the library and on a model
+Each target is a program that decodes an input to operations on a part of the library and on a model
 of it, and aborts where they differ. It begins with the inputs of allocator/fuzz/corpus/ and with
 what earlier runs found, and stops at its first failure.
 """
@@ -14,9 +14,9 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -30,15 +30,14 @@ from harness.matrix import Cell
 from harness.progress import say_plain
 from harness.project import Project
 
-TARGETS = ("map", "slice", "channel")
 BROKEN = 1  # exit status: a target failed
 PLAIN_EVERY_S = 30.0  # between two lines where there is no terminal
 NEEDED = "clang and its libFuzzer are needed: apt-get install clang libclang-rt-14-dev"
-SOURCES = ("roots.c", "fuzz.c")  # of every target; roots.c says why it is the first
-WRAPPED = ("os_random", "map_random", "segments_with_loader_locked")
+WRAPPED = ("os_random", "map_random", "sh_fatal", "os_write_error", "segments_with_loader_locked")
+LINKED = (*(f"-Wl,--wrap={name}" for name in WRAPPED), "-lm")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined",
               "-fno-omit-frame-pointer")
-COVERED = "-fsanitize=fuzzer-no-link"  # the types and the targets; the collector would be noise
+COVERED = "-fsanitize=fuzzer-no-link"
 ENVIRONMENT = {
     **ctests.ENVIRONMENT,
     "ASAN_OPTIONS": ctests.ENVIRONMENT["ASAN_OPTIONS"] + ":quarantine_size_mb=16",
@@ -47,9 +46,58 @@ ENVIRONMENT = {
     "SH_GOGC": "off", "SH_WORKERS": "0", "SH_TASK_THREADS": "1",
     "SH_CLOBBER": "1", "SH_VERIFY": "1",
 }
+# The sanitizer has the names themselves.
+RENAMED = tuple(f"-D{name}=fuzzed_{name}" for name in (
+    "malloc", "calloc", "realloc", "reallocarray", "free", "aligned_alloc", "posix_memalign",
+    "memalign", "valloc", "pvalloc", "malloc_usable_size", "malloc_trim"))
+# Needed by the collector's part of heap/, which the linker drops from the drop-in itself.
+ABSENT = tuple(f"-Wl,--defsym={name}=0" for name in (
+    "central_join_shard", "central_note_free", "central_restock", "central_unstock",
+    "hook_attach_caller", "hook_pay", "hook_trigger", "sh_init"))
 LIMITS = ("-max_len=1024", "-len_control=20", "-timeout=60", "-rss_limit_mb=2048")
 _STATUS = re.compile(r"^#(\d+)\s+\S+\s+cov: (\d+) ft: (\d+) corp: (\d+)/")
 _WRITTEN = re.compile(r"Test unit written to (\S+)")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a target is made of, and what of that counts as code to be reached."""
+
+    own: tuple[str, ...]  # of allocator/fuzz/; roots.c says why it is the first
+    library: str  # what allocator/Makefile calls its sources, in its own words
+    covered: tuple[str, ...]  # of the library: folders and files, the beginnings of their paths
+    flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of single sources
+    linked: tuple[str, ...] = ()  # for the linker
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def of_type(name: str) -> Target:
+    """A type of Go's. The collector would be noise in what is covered, here and below: its course
+    depends on the whole process."""
+    return Target(("roots.c", "fuzz.c", "collections.c", "panics.c", f"fuzz_{name}.c"),
+                  "$(SPANHEAP_SOURCES)", ("types/",))
+
+
+ALLOC = Target(("roots.c", "fuzz.c", "collections.c", "objects.c", "pattern.c", "go_sizes.c",
+                "alloc_calls.c", "fuzz_alloc.c"),
+               "$(SPANHEAP_SOURCES)",
+               ("heap/", "collector/finalizer.c", "observe/explain", "observe/heap_dump"),
+               # As programs have it: a heap that a sanitizer watches has no fast path.
+               environment={"SH_POISON": "0"})
+TARGETS = {
+    "map": of_type("map"),
+    "slice": of_type("slice"),
+    "channel": of_type("channel"),
+    "alloc": ALLOC,
+    "alloc-debug": replace(ALLOC, environment={"SH_DEBUG_HEAP": "1", "SH_QUARANTINE": "64KiB"}),
+    "malloc": Target(("fuzz.c", "pattern.c", "fuzz_malloc.c"),
+                     "$(MALLOC_SOURCES)", ("shims/", "heap/"),
+                     flags={"shims/malloc.c": RENAMED}, linked=ABSENT),
+    "gc": Target(("roots.c", "fuzz.c", "objects.c", "pattern.c", "go_sizes.c", "gc_calls.c",
+                  "fuzz_gc.c"),
+                 "$(GC_HEAP_SOURCES) $(GC_SOURCES)", ("shims/", "heap/"),
+                 environment={"SH_POISON": "0"}),
+}
 
 
 def folder(project: Project) -> Path:
@@ -72,25 +120,37 @@ def fuzz_cell() -> Cell:
                 ("-DSH_DEBUG", *SANITIZERS))
 
 
-def build(project: Project, builder: Builder, target: str) -> Path:
+def operates(own: str) -> bool:
+    """Whether a source of a target chooses what is done, and counts as code to be reached."""
+    return own.startswith("fuzz_") or own.endswith("_calls.c")
+
+
+def sources_of(project: Project, target: Target) -> list[str]:
+    """Of the library, relative to allocator/."""
+    return library.make(project, f"--eval=sources-of-target: ; @echo {target.library}",
+                        "sources-of-target").split()
+
+
+def build(project: Project, builder: Builder, name: str) -> Path:
     """The program of a target. Fault: this clang has no libFuzzer."""
-    cell = fuzz_cell()
-    own = [folder(project) / name for name in (*SOURCES, f"fuzz_{target}.c")]
-    heap = [project.allocator / name for name in builder.settings.sources]
-    covered = {*own, *(path for path in heap
-                       if path.parent.name == "types" and path.suffix == ".c")}
-    futures = [builder.compile(path, cell, [COVERED] if path in covered else [],
-                               [(project.allocator, "**/*")]) for path in (*own, *heap)]
+    cell, target = fuzz_cell(), TARGETS[name]
+    flags = {folder(project) / own: [COVERED] if operates(own) else [] for own in target.own}
+    for source in sources_of(project, target):
+        counts = source.startswith(target.covered) and source.endswith(".c")
+        flags[project.allocator / source] = [*([COVERED] if counts else []),
+                                             *target.flags.get(source, ())]
+    futures = [builder.compile(path, cell, more, [(project.allocator, "**/*")])
+               for path, more in flags.items()]
     objects = [str(future.result()) for future in futures]
-    path = project.build / "fuzz" / f"fuzz_{target}-{digest([*objects, *WRAPPED])}"
+    linked = [*LINKED, *target.linked]
+    path = project.build / "fuzz" / f"{Path(target.own[-1]).stem}-{digest([*objects, *linked])}"
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as temporary:
         done = subprocess.run(
             [cell.command, "-fsanitize=fuzzer", *SANITIZERS, "-pthread", "-o", str(temporary),
-             *objects, *(f"-Wl,--wrap={name}" for name in WRAPPED), "-lm"],
-            capture_output=True, text=True, cwd=project.root)
+             *objects, *linked], capture_output=True, text=True, cwd=project.root)
         if done.returncode != 0 and "libclang_rt" in done.stderr:
             raise Fault(NEEDED)
         if done.returncode != 0:
@@ -98,15 +158,20 @@ def build(project: Project, builder: Builder, target: str) -> Path:
     return path
 
 
-def environment(extra: Mapping[str, str]) -> dict[str, str]:
+def settings(target: str) -> dict[str, str]:
+    """Of the library, for a target."""
+    return {**ENVIRONMENT, **TARGETS[target].environment}
+
+
+def environment(target: str, extra: Mapping[str, str]) -> dict[str, str]:
     """Of a target: the caller's, without settings of the library and of the targets."""
     kept = {k: v for k, v in ctests.environment().items() if not k.startswith("FUZZ_")}
-    return {**kept, **ENVIRONMENT, **extra}
+    return {**kept, **settings(target), **extra}
 
 
-def repeat_line(command: Sequence[str], extra: Mapping[str, str]) -> str:
+def repeat_line(target: str, command: Sequence[str], extra: Mapping[str, str]) -> str:
     """A line for the shell."""
-    shown = [f"{name}={value}" for name, value in {**ENVIRONMENT, **extra}.items()]
+    shown = [f"{name}={value}" for name, value in {**settings(target), **extra}.items()]
     return shlex.join(["env", *shown, *command])
 
 
@@ -177,7 +242,7 @@ class Session:
         start = time.monotonic()
         output = []
         process = subprocess.Popen(
-            command, cwd=self.project.root, env=environment(self.extra), text=True,
+            command, cwd=self.project.root, env=environment(target, self.extra), text=True,
             errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT)
         assert process.stdout is not None
@@ -212,7 +277,7 @@ class Session:
         command = [program, *([written[1]] if written is not None else [])]
         self.say(f"FAILED: {target}, exit status {code}", *(f"    {line}" for line in lines[:4]),
                  f"  repeat it, in {self.project.root}:",
-                 f"    {repeat_line(command, self.extra)}", f"  its output: {log}")
+                 f"    {repeat_line(target, command, self.extra)}", f"  its output: {log}")
 
     # ---- What is shown -------------------------------------------------------------------------
 
@@ -262,8 +327,9 @@ def renew_seeds(session: Session, target: str) -> int:
         path.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         [str(session.programs[target]), "-set_cover_merge=1", "-use_counters=0", *LIMITS[:1],
-         str(fresh), *map(str, known)], cwd=session.project.root, env=environment(session.extra),
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+         str(fresh), *map(str, known)], cwd=session.project.root,
+        env=environment(target, session.extra), stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, errors="replace")
     if done.returncode != 0:
         raise Fault(f"merging the inputs of {target} failed:\n{done.stderr[-2000:]}")
     for path in known[1].glob("found-*"):
@@ -273,7 +339,7 @@ def renew_seeds(session: Session, target: str) -> int:
     return len(os.listdir(known[1]))
 
 
-def build_all(project: Project, targets: Sequence[str]) -> dict[str, Path]:
+def build_all(project: Project, targets: Iterable[str]) -> dict[str, Path]:
     """The programs of some targets."""
     with Builder(project) as builder:
         return {target: build(project, builder, target) for target in targets}

@@ -1,21 +1,25 @@
 /*
- * The part of every fuzz target that does not know its type. What is random in the library begins
- * anew with each input (the linker puts the __wrap_ functions in the place of the library's own),
- * so that an input does the same each time, or nearly: see README.md.
+ * The part of every fuzz target that does not know what it is for. What is random in the library
+ * begins anew with each input (the linker puts the __wrap_ functions in the place of the library's
+ * own), so that an input does the same each time, or nearly: see README.md. In the same way fatal
+ * errors of the library end a call instead of the program, where that is what is to be seen.
  */
 #include "fuzz.h"
 
-#include <spanheap/panic.h>
+#include "heap/cache.h"
+#include "heap/os.h"
 
-#include "collector/cycle.h"
-#include "collector/world.h"
-
+#include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 uint64_t __wrap_os_random(void);
 uint64_t __wrap_map_random(void);
+_Noreturn void __real_sh_fatal(const char *format, ...);
+_Noreturn void __wrap_sh_fatal(const char *format, ...);
+void __real_os_write_error(const char *text, size_t size);
+void __wrap_os_write_error(const char *text, size_t size);
 
 static uint64_t chance;
 static size_t ticks, every;
@@ -82,9 +86,9 @@ choose_size(struct input *in, size_t near)
     }
 }
 
-/* ---- Collections ---- */
+/* ---- The beginning ---- */
 
-void
+static void
 begin_input(struct input *in)
 {
     size_t what = choose(in, 8);
@@ -93,82 +97,77 @@ begin_input(struct input *in)
     every = what == 0 ? 0 : (size_t)1 << (what - 1);
 }
 
-/* At least so many bytes; ends the collection when there is nothing left. */
-static void
-mark_some(void *bytes)
+bool
+is_time_for_step(void)
 {
-    if (!cycle_is_marking())
+    return every > 0 && ++ticks % every == 0;
+}
+
+/* ---- Fatal errors ---- */
+
+static struct {
+    bool waits;
+    jmp_buf landing;
+    char message[300];
+} fatal;
+
+/* What was entered is left: the calling thread's slow section, and its depth. */
+static void
+leave_heap(void)
+{
+    if (cache_self == NULL)
         return;
-    if (markers_work(MARKER_FORCED, *(uint64_t *)bytes) == 0 && markers_idle())
-        cycle_try_end();
-}
-
-static void
-begin_or_mark(uint64_t bytes)
-{
-    if (cycle_is_marking())
-        world_safe_call(mark_some, &bytes);
-    else
-        cycle_begin(SH_TRIGGER_FORCED);
+    cache_slow_leave(cache_self);
+    while (atomic_load(&cache_self->depth) > 0)
+        cache_leave(cache_self);
 }
 
 void
-tick(void)
+__wrap_sh_fatal(const char *format, ...)
 {
-    if (every > 0 && ++ticks % every == 0)
-        begin_or_mark(1);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(fatal.message, sizeof fatal.message, format, args);
+    va_end(args);
+    if (!fatal.waits)
+        __real_sh_fatal("%s", fatal.message);
+    leave_heap();
+    longjmp(fatal.landing, 1);
 }
 
+/* What is said of the address before. */
 void
-collect_somehow(struct input *in)
+__wrap_os_write_error(const char *text, size_t size)
 {
-    size_t what = choose(in, 16);
-    if (what < 4)
-        sh_collect();
-    else
-        begin_or_mark((uint64_t)1 << what);
-}
-
-/* ---- Panics ---- */
-
-static void
-note_message(void *message)
-{
-    const struct sh_panic_value *said = sh_recover();
-    if (said != NULL)
-        snprintf(message, 300, "%s", said->message);
+    if (!fatal.waits)
+        __real_os_write_error(text, size);
 }
 
 const char *
-panic_of(void (*call)(void *arg), void *arg)
+fatal_of(void (*call)(void *arg), void *arg)
 {
-    static char message[300];
-    SH_SCOPE(scope);
-    sh_landing landing;
-    if (SH_RECOVERED(scope, landing))
-        return message;
-    sh_defer(&scope, note_message, message);
-    call(arg);
-    return NULL;
+    fatal.waits = true;
+    bool fell = setjmp(fatal.landing) != 0;
+    if (!fell)
+        call(arg);
+    fatal.waits = false;
+    return fell ? fatal.message : NULL;
 }
 
 void
-need_panic(void (*call)(void *arg), void *arg, const char *format, ...)
+need_fatal(void (*call)(void *arg), void *arg, const char *format, ...)
 {
-    char wanted[300] = "";
-    const char *message = panic_of(call, arg);
-    if (format != NULL) {
-        va_list list;
-        va_start(list, format);
-        vsnprintf(wanted, sizeof wanted, format, list);
-        va_end(list);
-    }
-    if (message != NULL ? strcmp(message, wanted) == 0 : format == NULL)
+    char wanted[300];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(wanted, sizeof wanted, format, args);
+    va_end(args);
+    const char *message = fatal_of(call, arg);
+    if (message != NULL && strncmp(message, wanted, strlen(wanted)) == 0)
         return;
-    fprintf(stderr, "wanted %s%s, ", format == NULL ? "no panic" : "panic: ", wanted);
-    fprintf(stderr, "got %s%s\n",
-            message == NULL ? "none" : "panic: ", message == NULL ? "" : message);
-    need(false, "it panics as in Go");
+    fprintf(stderr, "wanted the end: %s\n", wanted);
+    fprintf(stderr, "got %s\n", message == NULL ? "none" : message);
+    need(false, "a wrong call ends the program, with its message");
 }
 
 /* ---- The target ---- */

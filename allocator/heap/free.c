@@ -129,11 +129,13 @@ keep_in_place(void *p, size_t size, size_t room)
     return p;
 }
 
-/* With guards an object moves whenever it is resized: a pointer that is kept shows. */
+/* A new object of 16 bytes is aligned to 16, a slot of 24 bytes to 8. With guards an object moves
+   whenever it is resized: a pointer that is kept shows. */
 static bool
-may_stay(size_t size, size_t room)
+may_stay(const void *p, size_t size, size_t room)
 {
-    return size <= room && size > room / 2 && likely(!heap_watch.debug);
+    bool aligned = (uintptr_t)p % 16 == 0 || size > 16 || size <= 8;
+    return size <= room && size > room / 2 && aligned && likely(!heap_watch.debug);
 }
 
 static void *
@@ -162,7 +164,7 @@ sh_realloc(void *p, size_t size)
     size_t room = room_at(s, index, p);
     if (s->kind == KIND_TINY)
         return move_object(p, room, size, KIND_NOSCAN, NULL);
-    if (may_stay(size, room))
+    if (may_stay(p, size, room))
         return keep_in_place(p, size, room);
     return move_object(p, room, size, s->kind, NULL);
 }
@@ -177,7 +179,7 @@ sh_realloc_array(const struct sh_type *type, void *p, size_t count)
     uint32_t index;
     struct span *s = span_of_object(p, "sh_realloc_array", &index);
     size_t room = room_at(s, index, p);
-    if (s->kind == kind && may_stay(size, room) &&
+    if (s->kind == kind && may_stay(p, size, room) &&
         (kind != KIND_TYPED || span_change_type(s, index, type)))
         return keep_in_place(p, size, room);
     return move_object(p, room, size, kind, kind == KIND_TYPED ? type : NULL);

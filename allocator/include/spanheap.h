@@ -157,9 +157,9 @@ SH_API void sh_free(void *p);
 
 /**
  * Resizes an untyped or pointer-free object, which keeps its kind; p NULL allocates untyped.
- * Returns the object, moved or not; new bytes are zero. The old one is freed if it moved. Of a
- * shared tiny object the bytes beyond the original size are not specified. Fatal for a typed
- * object.
+ * Returns the object, moved or not, aligned as a new one; new bytes are zero. The old one is freed
+ * if it moved. Of a shared tiny object the bytes beyond the original size are not specified. Fatal
+ * for a typed object.
  */
 SH_API void *sh_realloc(void *p, size_t size);
 

@@ -169,7 +169,7 @@ free_report(struct report *r)
     free(r->sites);
 }
 
-/* The sites of a row, and how many. */
+/* The sites of a row, and how many; NULL: none. */
 static const struct site_line *
 sites_of(const struct report *r, uint32_t row, size_t *n)
 {
@@ -183,7 +183,7 @@ sites_of(const struct report *r, uint32_t row, size_t *n)
     }
     for (*n = 0; first + *n < r->nsites && r->sites[first + *n].row == row;)
         ++*n;
-    return r->sites + first;
+    return *n == 0 ? NULL : r->sites + first;
 }
 
 static int

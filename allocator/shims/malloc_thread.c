@@ -20,10 +20,9 @@
 #include <sys/sysinfo.h>
 
 #define RESERVE_B ((size_t)256 << 30)
-#define DESTRUCTOR_ROUNDS 3 /* the C library makes four: the last but one is ours */
 
 _Thread_local struct malloc_heap *malloc_self = &malloc_no_heap;
-static _Thread_local unsigned ending __attribute__((tls_model("initial-exec")));
+static _Thread_local bool ended __attribute__((tls_model("initial-exec")));
 
 static _Atomic(struct malloc_heap *) heaps;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -135,7 +134,7 @@ malloc_attach(void)
 {
     if (malloc_self != &malloc_no_heap)
         return malloc_self;
-    if (ending >= DESTRUCTOR_ROUNDS)
+    if (ended)
         return NULL;
     struct malloc_heap *h = malloc_borrow();
     if (h == NULL)
@@ -146,14 +145,13 @@ malloc_attach(void)
     return h;
 }
 
-/* Comes back until the other keys' destructors have had their turns. */
+/* At once, and does not wait for the other keys' destructors: of their four rounds, who takes a
+   heap in a late one would have none left to leave it in. */
 static void
 thread_ends(void *heap)
 {
     struct malloc_heap *h = heap;
-    if (++ending < DESTRUCTOR_ROUNDS && pthread_setspecific(key, h) == 0)
-        return;
-    ending = DESTRUCTOR_ROUNDS;
+    ended = true;
     malloc_self = &malloc_no_heap;
     malloc_flush(h);
     malloc_release(h);

@@ -250,6 +250,18 @@ test_realloc_zeroes_new_bytes_in_place(void **state)
         assert_int_equal(p[i], i < 600 ? 0xff : 0);
 }
 
+/* Every other slot of 24 bytes lies at an odd multiple of 8. */
+static void
+test_realloc_aligns_as_a_new_object_is(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        char *p = sh_realloc(memset(sh_alloc(24), 0x5a, 24), 16);
+        assert_int_equal((uintptr_t)p % 16, 0);
+        assert_true(p[0] == 0x5a && p[15] == 0x5a);
+    }
+}
+
 static void
 test_realloc_frees_the_old_object(void **state)
 {
@@ -317,6 +329,7 @@ main(void)
         cmocka_unit_test(test_frees_before_a_collection_do_not_lower_the_live_heap),
         cmocka_unit_test(test_realloc_keeps_contents_and_kind),
         cmocka_unit_test(test_realloc_zeroes_new_bytes_in_place),
+        cmocka_unit_test(test_realloc_aligns_as_a_new_object_is),
         cmocka_unit_test(test_realloc_frees_the_old_object),
         cmocka_unit_test(test_realloc_of_tiny_objects_keeps_their_bytes),
         cmocka_unit_test(test_typed_objects_are_resized_by_their_own_function),

@@ -259,6 +259,39 @@ test_destructors_of_keys_allocate(void **state)
         pthread_key_delete(keys[i]);
 }
 
+static pthread_key_t late;
+
+static void
+allocate_in_last_round(void *rounds_left)
+{
+    if (rounds_left == (void *)1)
+        release(memset(allocate(100), 1, 100));
+    else
+        pthread_setspecific(late, (char *)rounds_left - 1);
+}
+
+static void *
+use_late_key(void *unused)
+{
+    (void)unused;
+    pthread_setspecific(late, (void *)3);
+    return NULL;
+}
+
+/* They allocate for the first time when destructors have been called twice. */
+static void
+test_threads_that_allocate_late_leave_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(pthread_key_create(&late, allocate_in_last_round), 0);
+    run_thread(use_late_key, NULL);
+    size_t before = resident_b();
+    for (size_t i = 0; i < 300; i++)
+        run_thread(use_late_key, NULL);
+    assert_true(resident_b() < before + ((size_t)2 << 20));
+    pthread_key_delete(late);
+}
+
 /* What C++ calls for the destructor of a thread_local object. */
 extern int __cxa_thread_atexit_impl(void (*destroy)(void *), void *object, void *library);
 extern void *__dso_handle;
@@ -474,6 +507,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_a_thousand_threads_one_after_another_take_no_more_than_one),
         cmocka_unit_test(test_one_allocates_and_another_frees_in_constant_memory),
         cmocka_unit_test(test_destructors_of_keys_allocate),
+        cmocka_unit_test(test_threads_that_allocate_late_leave_nothing),
         cmocka_unit_test(test_thread_local_destructors_allocate),
         cmocka_unit_test(test_fork_beside_threads_that_allocate),
         cmocka_unit_test(test_handlers_of_fork_allocate),

@@ -108,6 +108,11 @@ def test_thread_that_nobody_registered(folder: Path, tmp_path: Path) -> None:
     run(compile_program(TESTS / "stranger.c", tmp_path / "stranger", *ours(folder)), at=folder)
 
 
+def test_function_for_no_memory(folder: Path, tmp_path: Path) -> None:
+    program = compile_program(TESTS / "no_memory.c", tmp_path / "no_memory", *ours(folder))
+    run(program, at=folder)
+
+
 def test_headers_are_cxx(folder: Path, tmp_path: Path) -> None:
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed")
