@@ -36,31 +36,6 @@ static struct weak {
     bool is_gone;
 } weak[WEAK];
 
-/* ---- Sizes ---- */
-
-static size_t
-all_bytes(void)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < OBJECTS; i++)
-        bytes += objects.all[i].exists ? objects.all[i].size : 0;
-    return bytes;
-}
-
-/* At least 1. */
-static size_t
-choose_bytes(struct input *in)
-{
-    size_t what = choose(in, 256);
-    if (what < 100)
-        return 1 + what % 80;
-    if (what < 200)
-        return class_of_go(what - 100) + choose(in, 3) - 1;
-    if (what < 250 || all_bytes() > BYTES_MAX)
-        return 1 + choose_wide(in, 65536);
-    return ((size_t)1 + choose(in, 64)) << 13;
-}
-
 /* ---- Making ---- */
 
 static int
@@ -108,7 +83,7 @@ put_checked(size_t i, void *p, size_t size, int kind, const struct sh_type *type
 static void
 make_plain(struct input *in, size_t i)
 {
-    size_t size = choose_bytes(in), at[FIELDS], what = choose(in, 4);
+    size_t size = choose_bytes(in, 1, BYTES_MAX), at[FIELDS], what = choose(in, 4);
     int kind = what % 2 == 0 ? UNTYPED : kind_of_noscan(size);
     void *p = what == 0   ? sh_alloc(size)
               : what == 1 ? sh_alloc_noscan(size)
@@ -244,7 +219,7 @@ resize_one(struct input *in, size_t i)
     struct object *o = &objects.all[i];
     const struct sh_type *type = o->more;
     void *p = address_of(i), *moved;
-    size_t size = choose_bytes(in);
+    size_t size = choose_bytes(in, 1, BYTES_MAX);
     if (!may_go(i))
         return;
     if (o->is_closed)

@@ -38,28 +38,6 @@ store_plainly(void *slot, const void *value)
 
 /* ---- Making ---- */
 
-static size_t
-all_bytes(void)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < OBJECTS; i++)
-        bytes += objects.all[i].exists ? objects.all[i].size : 0;
-    return bytes;
-}
-
-static size_t
-choose_bytes(struct input *in)
-{
-    size_t what = choose(in, 256);
-    if (what < 100)
-        return what % 80;
-    if (what < 200)
-        return class_of_go(what - 100) + choose(in, 3) - 1;
-    if (what < 250 || all_bytes() > BYTES_MAX)
-        return choose_wide(in, 65536);
-    return (size_t)choose(in, 64) << 13;
-}
-
 /* An object takes whole granules, and one byte more than was asked for. */
 static size_t
 size_of_boehm(size_t size, bool end)
@@ -77,7 +55,7 @@ make_one(struct input *in, size_t i)
     }
     if (objects.all[i].exists)
         return; /* another leads to it, or it stays */
-    struct allocated a = allocate_somehow(in, choose_bytes(in));
+    struct allocated a = allocate_somehow(in, choose_bytes(in, 0, BYTES_MAX));
     size_t size = a.size;
     char *p = a.p;
     need(p != NULL && (uintptr_t)p % a.align == 0, "an object is aligned");
@@ -278,7 +256,7 @@ resize_one(struct input *in, size_t i)
 {
     struct object *o = &objects.all[i];
     void *p = address_of(i);
-    size_t size = choose_bytes(in);
+    size_t size = choose_bytes(in, 0, BYTES_MAX);
     if (!may_go(i) || size == 0 || o->size == 0)
         return;
     unregister_links_to(i);

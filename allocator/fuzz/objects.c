@@ -1,5 +1,6 @@
 #include "objects.h"
 
+#include "go_sizes.h"
 #include "pattern.h"
 
 struct objects objects;
@@ -101,6 +102,28 @@ need_apart(const void *p, size_t size)
 }
 
 /* ---- Making and resizing ---- */
+
+static size_t
+all_bytes(void)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < OBJECTS; i++)
+        bytes += objects.all[i].exists ? objects.all[i].size : 0;
+    return bytes;
+}
+
+size_t
+choose_bytes(struct input *in, size_t least, size_t most_b)
+{
+    size_t what = choose(in, 256);
+    if (what < 100)
+        return least + what % 80;
+    if (what < 200)
+        return class_of_go(what - 100) + choose(in, 3) - 1;
+    if (what < 250 || all_bytes() > most_b)
+        return least + choose_wide(in, 65536);
+    return (least + choose(in, 64)) << 13;
+}
 
 size_t
 spread_fields(size_t size, size_t at[FIELDS])

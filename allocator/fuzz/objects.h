@@ -50,6 +50,10 @@ address_of(size_t i)
 /** No objects. store: how pointers are stored. */
 void objects_begin(void (*store)(void *slot, const void *value));
 
+/** A size of `least` bytes or more, next to each of Go's classes; small ones if the objects have
+ * more than most_b bytes together. */
+size_t choose_bytes(struct input *in, size_t least, size_t most_b);
+
 /** Whether the model's objects have this range for themselves. */
 void need_apart(const void *p, size_t size);
 
