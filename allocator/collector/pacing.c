@@ -240,6 +240,15 @@ pacing_set_least_goal(uint64_t least_b)
 }
 
 uint64_t
+pacing_percent_goal_b(void)
+{
+    enter();
+    uint64_t goal_b = pacing.pacer.percent_goal_b;
+    leave();
+    return goal_b;
+}
+
+uint64_t
 pacing_set_memory_limit(uint64_t limit_b)
 {
     enter();

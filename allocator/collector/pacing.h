@@ -48,6 +48,9 @@ bool pacing_is_limiting(void);
 /** Lets the heap grow so far whatever lives, from the next goal on. For a client of the collector.
  */
 void pacing_set_least_goal(uint64_t least_b);
+/** The goal by what lived, roots and GOGC, or that least one; without the room for late sweeping.
+ */
+uint64_t pacing_percent_goal_b(void);
 /** How long that took: it is the collector's time, like an assist. */
 void pacing_add_release(uint64_t ns);
 

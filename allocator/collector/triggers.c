@@ -59,25 +59,26 @@ begin_by_heap(void)
 /* Go looks at its trigger when the object is there, so that an array and the one that it replaces
    are both live and the next goal is made for both. Here the collection comes first, and what it
    frees can be used for the object; but the goal is the same. */
-bool
+uint32_t
 hook_trigger(size_t coming_b)
 {
-    if (unlikely(cycle_is_marking()))
-        return false;
     uint32_t cycles = atomic_load(&cycle.cycles);
+    if (unlikely(cycle_is_marking()))
+        return cycles;
     bool full = atomic_load(&heap_size.live_b) + coming_b >= atomic_load(&cycle.trigger_b);
     if (unlikely(full && (client == NULL || client->may_begin(SH_TRIGGER_HEAP))))
         begin_by_heap();
     else if (unlikely(!full && cycle_is_due()))
         cycle_begin(SH_TRIGGER_TIME);
-    /* While one marks, the object is born black and counts. */
-    return !cycle_is_marking() && atomic_load(&cycle.cycles) != cycles;
+    return cycles;
 }
 
+/* While one marks, the object is born black and counts by itself. */
 void
-hook_count_live(size_t size)
+hook_count_live(size_t size, uint32_t cycles)
 {
-    pacing_count_live(size);
+    if (unlikely(!cycle_is_marking() && atomic_load(&cycle.cycles) != cycles))
+        pacing_count_live(size);
 }
 
 void

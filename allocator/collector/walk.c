@@ -32,6 +32,16 @@ walk_end(struct walk *w)
     w->n = w->cap = 0;
 }
 
+/* After marking, until its span is swept, a dead object still looks allocated. In the stop: nobody
+   sweeps. */
+static bool
+lives(const struct span *s, uint32_t index)
+{
+    if (!span_is_allocated(s, index))
+        return false;
+    return atomic_load(&s->sweepgen) == atomic_load(&heap_sweepgen) || span_is_marked(s, index);
+}
+
 uintptr_t
 walk_object_of(uintptr_t address)
 {
@@ -39,7 +49,7 @@ walk_object_of(uintptr_t address)
     if (s == NULL)
         return 0;
     uint32_t index = span_index(s, address);
-    return pageheap_is_live(s, index) ? span_slot(s, index) : 0;
+    return lives(s, index) ? span_slot(s, index) : 0;
 }
 
 static size_t

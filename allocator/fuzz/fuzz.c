@@ -143,7 +143,8 @@ __wrap_os_write_error(const char *text, size_t size)
         __real_os_write_error(text, size);
 }
 
-const char *
+/* The message of the fatal error that ends call(arg), in a buffer; NULL: none. */
+static const char *
 fatal_of(void (*call)(void *arg), void *arg)
 {
     fatal.waits = true;

@@ -44,10 +44,8 @@ void need_panic(void (*call)(void *arg), void *arg, const char *format, ...)
 
 /* ---- Fatal errors ---- */
 
-/** The message of the fatal error that ends call(arg), in a buffer; NULL: none. It may hold no lock
- * then. */
-const char *fatal_of(void (*call)(void *arg), void *arg);
-/** call(arg) ends with a fatal error whose message begins with what the format makes. */
+/** call(arg) ends with a fatal error whose message begins with what the format makes. It may hold
+ * no lock then. */
 void need_fatal(void (*call)(void *arg), void *arg, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

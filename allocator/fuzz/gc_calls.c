@@ -167,7 +167,7 @@ copy_string(struct input *in)
 /* ---- Wrong calls ---- */
 
 static void
-call_usable(void *p)
+call_realloc(void *p)
 {
     GC_realloc(p, 10);
 }
@@ -177,16 +177,16 @@ check_freed(void *p)
 {
     need(GC_base(p) == NULL, "what was freed is no object");
     need_fatal(GC_free, p, "sh_free: %p is not ", p);
-    need_fatal(call_usable, p, "sh_usable_size: %p is not ", p);
+    need_fatal(call_realloc, p, "sh_usable_size: %p is not ", p);
 }
 
-static size_t asked_for;
+static char reserve;
 
 static void *
-note_size(size_t size)
+give_reserve(size_t size)
 {
-    asked_for = size;
-    return &asked_for;
+    (void)size;
+    return &reserve;
 }
 
 /* What the program's own function returns is returned. */
@@ -198,9 +198,9 @@ ask_too_much(struct input *in)
     size_t size = sizes[choose(in, COUNT_OF(sizes))];
     bool own = choose(in, 2);
     GC_oom_func before = GC_get_oom_fn();
-    void *nothing = own ? &asked_for : NULL, *p = &size;
+    void *nothing = own ? &reserve : NULL, *p = &size;
     if (own)
-        GC_set_oom_fn(note_size);
+        GC_set_oom_fn(give_reserve);
     need(GC_malloc(size) == nothing && GC_malloc_atomic(size) == nothing &&
              GC_malloc_uncollectable(size) == nothing &&
              GC_malloc_ignore_off_page(size) == nothing && GC_memalign(64, size) == nothing &&

@@ -143,7 +143,7 @@ alloc_large(struct cache *c, size_t size, enum span_kind kind, const struct sh_t
                        : sizeclass_round(size + heap_watch.guard_b);
     if (bytes > pageheap.reserved_b)
         return 0;
-    bool collected = hook_trigger(bytes);
+    uint32_t cycles = hook_trigger(bytes);
     hook_pay(c);
     cache_slow_enter(c);
     struct span *s = make_large(c, bytes / PAGE_B, kind);
@@ -167,10 +167,8 @@ alloc_large(struct cache *c, size_t size, enum span_kind kind, const struct sh_t
     cache_slow_leave(c);
     if (s == NULL)
         return 0;
-    uintptr_t p = s->base;
-    if (unlikely(collected))
-        hook_count_live(bytes);
-    return p;
+    hook_count_live(bytes, cycles);
+    return s->base;
 }
 
 static inline uintptr_t

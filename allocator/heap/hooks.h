@@ -16,10 +16,12 @@ struct cache *hook_attach_caller(void);
  * for the collection that runs or by sweeping for the last one. Holds nothing. */
 void hook_pay(struct cache *c);
 /** The heap may have grown to where a collection is to begin, or will with coming_b bytes more,
- * which the next object takes: begins it, or runs it. Holds nothing. True: one has run, and does
- * not know of the object: hook_count_live() when it is there. */
-bool hook_trigger(size_t coming_b);
-void hook_count_live(size_t size);
+ * which the next object takes: begins it, or runs it. Holds nothing. Returns how many collections
+ * had run before. */
+uint32_t hook_trigger(size_t coming_b);
+/** That object is there now: it counts as live, as in Go, if a collection has run since then. In
+ * the section in which it was made: no stop may come between. */
+void hook_count_live(size_t size, uint32_t cycles);
 /** An object is about to be freed while a collection marks: what it points to may be reachable only
  * through it (sh_realloc has copied it), so it is marked and scanned all the same. */
 void hook_mark_freed(struct span *s, uint32_t index);

@@ -74,14 +74,6 @@ void pageheap_each_span(void (*visit)(struct span *s));
 
 /** The generation of the last collection; see span.h. */
 extern _Atomic uint32_t heap_sweepgen;
-/** Whether a slot has an object, and a live one: after marking, until its span is swept, a dead
- * object still looks allocated. */
-static inline bool
-pageheap_is_live(const struct span *s, uint32_t index)
-{
-    return span_is_allocated(s, index) &&
-           (atomic_load(&s->sweepgen) == atomic_load(&heap_sweepgen) || span_is_marked(s, index));
-}
 /** A collection marks: what sh_free gives back must not be reused before the sweep, since it may be
  * in a mark queue. Changed only in a stop. */
 extern _Atomic uint32_t heap_marking;

@@ -27,15 +27,21 @@ gc_round(size_t size, size_t extra)
 }
 
 void *
-gc_alloc_rounded(size_t size, enum span_kind kind)
+gc_try_rounded(size_t size, enum span_kind kind)
 {
     void *p = NULL;
     if (likely(size != SIZE_MAX))
         p = kind == KIND_NOSCAN ? alloc_noscan(size) : alloc_untyped(size);
-    if (unlikely(p == NULL))
-        return gc_out_of_memory(size);
-    gc_after_allocation();
+    if (likely(p != NULL))
+        gc_after_allocation();
     return p;
+}
+
+void *
+gc_alloc_rounded(size_t size, enum span_kind kind)
+{
+    void *p = gc_try_rounded(size, kind);
+    return likely(p != NULL) ? p : gc_out_of_memory(size);
 }
 
 void *
@@ -54,8 +60,8 @@ static void *
 alloc_held(size_t size, int kind)
 {
     enum span_kind span_kind = kind == GC_UNCOLLECTABLE ? KIND_UNTYPED : KIND_NOSCAN;
-    void *p = gc_alloc_rounded(gc_round(size, 0), span_kind);
-    return p == NULL || gc_hold(p, kind) ? p : gc_out_of_memory(size);
+    void *p = gc_try_rounded(gc_round(size, 0), span_kind);
+    return p != NULL && gc_hold(p, kind) ? p : gc_out_of_memory(size);
 }
 
 void *

@@ -5,20 +5,17 @@
 
 static struct gc_table held SH_STATE; /* object -> kind */
 
-/* What is not of the heap is from the program's own function for no memory. */
 bool
 gc_hold(void *object, int kind)
 {
-    const struct span *s = pageheap_span_of((uintptr_t)object);
-    if (s == NULL)
-        return true;
     lock_take(&gc_lock);
     struct gc_entry *e = gc_table_put(&held, (uintptr_t)object);
     if (e != NULL)
         e->value = (uintptr_t)kind;
     lock_drop(&gc_lock);
     if (e != NULL)
-        __atomic_fetch_add(&GC_non_gc_bytes, s->elem_b, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&GC_non_gc_bytes, pageheap_span_of((uintptr_t)object)->elem_b,
+                           __ATOMIC_RELAXED);
     return e != NULL;
 }
 

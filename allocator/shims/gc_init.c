@@ -49,6 +49,7 @@ on_event(enum client_event event)
 {
     switch (event) {
     case CLIENT_START:
+        gc_keep_reached_size();
         gc_settings_look();
         gc_tell_event(GC_EVENT_START);
         gc_start_callback();

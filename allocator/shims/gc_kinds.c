@@ -193,17 +193,24 @@ kind_of(int kind)
     return &kinds[kind];
 }
 
-/* size as asked for. */
+/* size as asked for. NULL: no memory. */
 static void *
-alloc_of_kind(size_t size, size_t extra, int kind)
+try_kind(size_t size, size_t extra, int kind)
 {
     const struct kind *k = kind_of(kind);
-    void *p = gc_alloc_rounded(gc_round(size, extra), k->span_kind);
+    void *p = gc_try_rounded(gc_round(size, extra), k->span_kind);
     if (p == NULL)
         return NULL;
     bool held = kind == GC_UNCOLLECTABLE || kind == GC_ATOMIC_UNCOLLECTABLE;
     bool good = (!held || gc_hold(p, kind)) && (k->proc == NULL || note_proc(p, kind));
-    return good ? p : gc_out_of_memory(size);
+    return good ? p : NULL;
+}
+
+static void *
+alloc_of_kind(size_t size, size_t extra, int kind)
+{
+    void *p = try_kind(size, extra, kind);
+    return p != NULL ? p : gc_out_of_memory(size);
 }
 
 void *
@@ -247,14 +254,13 @@ void
 GC_generic_malloc_many(size_t size, int kind, void **result)
 {
     size_t room = gc_round(size, 0), n = room > MANY_B ? 1 : MANY_B / room;
-    void *first = NULL;
-    for (size_t i = 0; i < n; i++) {
-        void *p = alloc_of_kind(room, 0, kind);
-        if (p == NULL)
-            break;
+    void *first = NULL, *p;
+    for (size_t i = 0; i < n && (p = try_kind(room, 0, kind)) != NULL; i++) {
         *(void **)p = first;
         *(void *volatile *)result = first = p;
     }
+    if (first == NULL && (first = gc_out_of_memory(size)) != NULL)
+        *(void **)first = NULL;
     *result = first;
 }
 

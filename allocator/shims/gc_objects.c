@@ -2,6 +2,7 @@
 #include "shims/gc_shim.h"
 
 #include "collector/segments.h"
+#include "collector/sweep.h"
 #include "heap/pageheap.h"
 #include "heap/watch.h"
 
@@ -133,7 +134,7 @@ static void
 visit_span(struct span *s)
 {
     for (uint32_t i = 0; i < s->nelems; i++)
-        if (pageheap_is_live(s, i))
+        if (span_is_allocated(s, i))
             visitor.proc((void *)span_slot(s, i), watch_usable_b(s, i), visitor.arg);
 }
 
@@ -142,5 +143,6 @@ GC_enumerate_reachable_objects_inner(GC_reachable_object_proc proc, void *arg)
 {
     visitor.proc = proc;
     visitor.arg = arg;
+    sweep_all(cache_of_caller()); /* until then dead objects look allocated */
     pageheap_each_span(visit_span);
 }

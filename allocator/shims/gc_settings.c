@@ -1,7 +1,6 @@
 /* What a program may set: procedures that are called, and numbers that are kept. */
 #include "shims/gc_shim.h"
 
-#include "collector/pacer.h"
 #include "collector/pacing.h"
 #include "heap/pageheap.h"
 
@@ -31,7 +30,7 @@ static struct {
     .time_limit = {GC_TIME_UNLIMITED, 0},
 };
 
-static _Atomic bool was_forbidden; /* a collection, since the last one */
+static _Atomic bool was_forbidden SH_STATE; /* a collection, since the last one */
 
 /* ---- How far the heap grows ---- */
 
@@ -45,14 +44,13 @@ growth_percent(void)
    collector does: a heap never shrinks, but for GC_gcollect_and_unmap(). What was had beyond the
    growth of what lived does not count, as sweeping was late or until all threads stood still: next
    time there would be as much beyond that, and so on for ever. What was had while collections were
-   forbidden does. Under the cycle lock, at the start of a collection. */
-static void
-keep_reached_size(void)
+   forbidden does. */
+void
+gc_keep_reached_size(void)
 {
     uint64_t reached_b = atomic_load(&heap_size.live_b);
     if (!atomic_exchange(&was_forbidden, false))
-        reached_b = size_min(reached_b,
-                             pacer_heap_goal(cycle.marked_b, cycle.stacks_b, 0, growth_percent()));
+        reached_b = size_min(reached_b, pacing_percent_goal_b());
     if (reached_b <= set.reached_b)
         return;
     set.reached_b = reached_b;
@@ -62,7 +60,6 @@ keep_reached_size(void)
 void
 gc_settings_look(void)
 {
-    keep_reached_size();
     GC_word divisor = GC_free_space_divisor == 0 ? 1 : GC_free_space_divisor;
     if (divisor == set.divisor)
         return;
@@ -93,6 +90,15 @@ GC_set_max_heap_size(GC_word size)
     sh_set_memory_limit(size == 0 ? SH_NO_MEMORY_LIMIT : size);
 }
 
+/* From now on, not from the next goal on. */
+static void
+set_reached_size(uint64_t reached_b)
+{
+    set.reached_b = reached_b;
+    pacing_set_least_goal(reached_b);
+    pacing_set_gogc(growth_percent());
+}
+
 /* The heap grows by itself: nothing collects before it has. */
 int
 GC_expand_hp(size_t size)
@@ -101,9 +107,8 @@ GC_expand_hp(size_t size)
     if (size > pageheap.reserved_b)
         return 0;
     gc_alloc_lock_take();
-    set.reached_b = size + (set.reached_b > 0 ? set.reached_b : atomic_load(&heap_size.live_b));
-    pacing_set_least_goal(set.reached_b);
-    pacing_set_gogc(growth_percent());
+    uint64_t live_b = atomic_load(&heap_size.live_b);
+    set_reached_size(size + (set.reached_b > live_b ? set.reached_b : live_b));
     gc_alloc_lock_drop();
     return 1;
 }
@@ -179,13 +184,12 @@ GC_gcollect(void)
 void
 GC_gcollect_and_unmap(void)
 {
-    gc_start();
+    if (!GC_try_to_collect(never_stop))
+        return;
     gc_alloc_lock_take();
-    set.reached_b = 0;
-    pacing_set_least_goal(0);
+    set_reached_size(0);
     gc_alloc_lock_drop();
-    if (GC_try_to_collect(never_stop))
-        sh_release_memory();
+    sh_release_memory();
 }
 
 int

@@ -69,7 +69,10 @@ extern uint8_t gc_extra_b;
 extern _Atomic uint64_t gc_freed_b;
 /** Whole granules, one at least. SIZE_MAX: too much. */
 size_t gc_round(size_t size, size_t extra);
-/** size: rounded. Never NULL unless the program's own function for it says so. */
+/** size: rounded. NULL: no memory. */
+void *gc_try_rounded(size_t size, enum span_kind kind);
+/** The same, and what the program's own function for no memory returns, which need not be an object
+ * of the heap. */
 void *gc_alloc_rounded(size_t size, enum span_kind kind);
 void *gc_out_of_memory(size_t size);
 
@@ -115,8 +118,11 @@ bool gc_roots_scan_module(const char *name, uintptr_t start, size_t size);
 
 /* ---- gc_settings, gc_figures ---- */
 
-/** At the start of a collection: variables that the program may have set. */
+/** Variables that the program may have set. Under the cycle lock. */
 void gc_settings_look(void);
+/** At the start of a collection: the next goal is at least what the heap has now. Under the cycle
+ * lock. */
+void gc_keep_reached_size(void);
 void gc_tell_event(GC_EventType event);
 void gc_start_callback(void);
 bool gc_is_disabled(enum sh_gc_trigger trigger);

@@ -446,22 +446,45 @@ mend_span(struct malloc_heap *h, struct span *s)
         refile(h, s);
 }
 
-static void
-relist_foreign(struct span *s)
+static bool
+has_freed_slots(const struct span *s)
 {
-    struct malloc_heap *h = s->layout.owner;
-    struct span *next = atomic_load(&s->foreign_next);
-    if (h == NULL || next == NULL || next == GONE)
+    for (uint32_t w = 0; w < span_bit_words(s->nelems); w++)
+        if (__atomic_load_n(&s->bits[w].freed, __ATOMIC_RELAXED) != 0)
+            return true;
+    return false;
+}
+
+/* Whoever freed in it may have been anywhere between the slot's bit and the list. */
+static void
+relist_foreign(struct malloc_heap *h, struct span *s)
+{
+    struct span *next = atomic_load(&s->foreign_next), *first = atomic_load(&h->foreign);
+    if (next == GONE || (next == NULL && !has_freed_slots(s)))
         return;
-    struct span *first = atomic_load(&h->foreign);
     atomic_store(&s->foreign_next, first == NULL ? LAST : first);
     atomic_store(&h->foreign, s);
+}
+
+/* The spans of a heap, or of all heaps (NULL). Page by page: another thread may have been about to
+   free a large span, or to make it longer, when the process was forked. */
+static void
+each_own_span(const struct malloc_heap *h, void (*visit)(struct malloc_heap *h, struct span *s))
+{
+    size_t npages = atomic_load(&pageheap.used_b) / PAGE_B;
+    for (size_t page = 0; page < npages; page++) {
+        struct span *s = atomic_load(&pageheap.page_span[page]);
+        if (s == NULL || s->base != pageheap.base + page * PAGE_B || s->layout.owner == NULL)
+            continue;
+        if (h == NULL || s->layout.owner == h)
+            visit(s->layout.owner, s);
+    }
 }
 
 void
 malloc_relist_foreign(void)
 {
-    pageheap_each_span(relist_foreign);
+    each_own_span(NULL, relist_foreign);
 }
 
 void
@@ -473,10 +496,5 @@ malloc_mend(struct malloc_heap *h)
     }
     h->pages = h->empty_pages = 0;
     atomic_store(&h->foreign, NULL);
-    size_t npages = atomic_load(&pageheap.used_b) / PAGE_B;
-    for (size_t page = 0; page < npages; page++) {
-        struct span *s = atomic_load(&pageheap.page_span[page]);
-        if (s != NULL && s->layout.owner == h && s->base == pageheap.base + page * PAGE_B)
-            mend_span(h, s);
-    }
+    each_own_span(h, mend_span);
 }

@@ -162,8 +162,8 @@ void malloc_put_slowly(struct malloc_heap *h, struct span *s, uintptr_t p);
 void malloc_free_foreign(struct span *s, uintptr_t p);
 /** Gives all that can be given back to the page heap, so that others may have it. */
 void malloc_flush(struct malloc_heap *h);
-/** In a forked child, where all heaps' lists are empty: enters the spans that were in one, or were
- * about to be. */
+/** In a forked child, where all heaps' lists are empty: enters the spans that were in one, or
+ * should have come there. */
 void malloc_relist_foreign(void);
 /** Finds the lists and counters of a torn heap again, from its spans' bits. */
 void malloc_mend(struct malloc_heap *h);

@@ -146,7 +146,8 @@ malloc_attach(void)
 }
 
 /* At once, and does not wait for the other keys' destructors: of their four rounds, who takes a
-   heap in a late one would have none left to leave it in. */
+   heap in a late one would have none left to leave it in. (Who takes the first in the last round
+   has none: that heap stays in use.) */
 static void
 thread_ends(void *heap)
 {

@@ -120,7 +120,8 @@ enum {
     SIZE = 48,
     FEW = 100,
     MANY = 500,
-    STRIDE = 199, /* instructions between two forks, which are dear */
+    ENOUGH = 10000, /* objects, more than there can be free slots */
+    STRIDE = 199,   /* instructions between two forks, which are dear */
 };
 
 struct object {
@@ -147,7 +148,8 @@ end(struct object *o, uint64_t name)
 
 /* ---- fork while another thread is in the middle of it ---- */
 
-static struct object *stable[MANY], *changing[2 * FEW];
+static struct object *stable[MANY], *changing[2 * FEW], *of_main[FEW];
+static volatile size_t freed; /* of the latter */
 
 /* Magazines are emptied and filled, spans become full, partly free, and empty. */
 static void
@@ -157,6 +159,8 @@ change_heap(void)
         release(changing[i]);
     for (size_t i = FEW; i < 2 * FEW; i++)
         changing[i] = allocate(SIZE);
+    for (freed = 0; freed < FEW; freed++)
+        release(of_main[freed]);
 }
 
 static void
@@ -183,10 +187,30 @@ take_and_give_back(void *unused)
     return NULL;
 }
 
+static bool
+is_of_main(const void *p)
+{
+    for (size_t i = 0; i < freed; i++)
+        if (p == of_main[i])
+            return true;
+    return false;
+}
+
+/* The main thread's heap has not seen yet what the other thread freed of it. */
+static void
+find_freed_ones(void)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < ENOUGH && found < freed; i++)
+        found += is_of_main(allocate(SIZE));
+    need(found == freed, "what another has freed is used again");
+}
+
 /* The first thread gets the heap of the one that is not there. */
 static void
 work_in_child(void)
 {
+    find_freed_ones();
     run_thread(take_and_give_back, NULL);
     for (size_t i = 0; i < MANY; i++)
         end(stable[i], i * 100);
@@ -199,6 +223,8 @@ static void
 fork_between_instructions(void)
 {
     size_t forks = 0;
+    for (size_t i = 0; i < FEW; i++)
+        of_main[i] = make(9);
     pthread_t thread = start_stepping(fill_and_change_heap, 1, STRIDE);
     while (wait_until_held()) {
         stepper.forking = true;

@@ -20,6 +20,7 @@ from harness.project import here
 
 SHIMS = here().allocator / "shims"
 TESTS = SHIMS / "tests"
+OURS_ALONE = ("stranger", "no_memory", "forgets")  # each says why
 PROGRAMS = ("objects", "finalizers", "threads", "roots", "kinds", "steady")
 DISTRIBUTION = ("w3m", "guile", "ecl", "neko")  # asymptote brings TeX with it
 DEBIAN_HEADER = Path("/usr/include/gc/gc.h")
@@ -104,13 +105,9 @@ def test_heap_dump_is_refused(folder: Path, tmp_path: Path) -> None:
     assert done.returncode == 0 and "does not know the roots" in done.stderr
 
 
-def test_thread_that_nobody_registered(folder: Path, tmp_path: Path) -> None:
-    run(compile_program(TESTS / "stranger.c", tmp_path / "stranger", *ours(folder)), at=folder)
-
-
-def test_function_for_no_memory(folder: Path, tmp_path: Path) -> None:
-    program = compile_program(TESTS / "no_memory.c", tmp_path / "no_memory", *ours(folder))
-    run(program, at=folder)
+@pytest.mark.parametrize("name", OURS_ALONE)
+def test_program_that_boehms_library_does_not_pass(folder: Path, tmp_path: Path, name: str) -> None:
+    run(compile_program(TESTS / f"{name}.c", tmp_path / name, *ours(folder)), at=folder)
 
 
 def test_headers_are_cxx(folder: Path, tmp_path: Path) -> None:

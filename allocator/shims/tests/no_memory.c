@@ -3,8 +3,9 @@
 #include "check.h"
 
 #include <gc/gc.h>
+#include <gc/gc_inline.h>
 
-static char reserve[64];
+static char reserve[64] __attribute__((aligned(16))) = "not empty";
 
 static void *
 give_reserve(size_t size)
@@ -26,6 +27,9 @@ main(void)
         (uintptr_t)GC_MALLOC_UNCOLLECTABLE(huge),
         (uintptr_t)GC_MALLOC_ATOMIC_UNCOLLECTABLE(huge),
     };
+    void *many = NULL;
+    GC_generic_malloc_many(huge, GC_I_NORMAL, &many);
+    CHECK(many == reserve && *(void **)many == NULL);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         CHECK(all[i] == (uintptr_t)reserve);
     GC_gcollect();
