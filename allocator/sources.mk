@@ -5,7 +5,7 @@ SPANHEAP_SOURCES := \
 	heap/pageheap.c heap/central.c heap/cache.c heap/alloc.c heap/free.c heap/watch.c heap/scavenger.c \
 	collector/init.c collector/defaults.c collector/settings.c collector/cycle.c collector/triggers.c collector/world.c \
 	collector/threads.c collector/threads_real.c collector/fork.c \
-	collector/roots.c collector/segments.c collector/mark.c collector/zombie.c collector/workbuf.c collector/regions.c \
+	collector/roots.c collector/segments.c collector/mark.c collector/zombie.c collector/workbuf.c collector/regions.c collector/outgoing.c \
 	collector/markers.c collector/assist.c collector/background.c collector/pacing.c \
 	collector/finalizer.c collector/client.c collector/parked.c collector/barrier.c collector/sweep.c \
 	collector/pacer.c collector/pi_controller.c collector/limiter.c collector/sweep_pacer.c collector/scavenge_pacer.c \

@@ -18,6 +18,7 @@
 #include "collector/mark.h"
 
 #include "collector/markers.h"
+#include "collector/outgoing.h"
 #include "collector/parked.h"
 #include "collector/zombie.h"
 #include "heap/pageheap.h"
@@ -28,6 +29,9 @@
 #define PIECE_B ((size_t)32 << 10) /* larger objects are scanned in pieces of this size */
 #define SHARE_EVERY 64             /* objects scanned between two looks at hungry markers */
 #define NEIGHBOURS_MAX 128         /* that wait at a time */
+/* After so many objects without pointers in a row the next is taken for one, too, and not fetched:
+   the cache misses of objects that nobody touches are most of what they would cost. */
+#define DATA_RUN 32
 
 void
 mark_init(struct marker *m)
@@ -36,6 +40,7 @@ mark_init(struct marker *m)
     m->first = m->waiting = 0;
     m->spare = NULL;
     m->out_set = 0;
+    m->data_run = 0;
     m->marked_b = m->scanned_b = m->stacks_b = m->read_b = 0;
 }
 
@@ -43,42 +48,6 @@ bool
 mark_any_work(void)
 {
     return workbuf_any_full() || regions_any();
-}
-
-/* ---- Words for other regions ---- */
-
-static __attribute__((noinline)) struct workbuf *
-open_out(struct marker *m, uint32_t region)
-{
-    if ((m->out_set >> region & 1) != 0)
-        regions_send(region, m->out[region]);
-    struct workbuf *b = m->spare;
-    m->spare = NULL;
-    if (b == NULL)
-        b = workbuf_take_empty(WORK_FOUND);
-    b->kind = WORK_FOUND;
-    m->out[region] = b;
-    m->out_set |= UINT64_C(1) << region;
-    return b;
-}
-
-static inline void
-send(struct marker *m, uint32_t region, uintptr_t address, const uintptr_t *slot)
-{
-    struct workbuf *b = m->out[region];
-    if (unlikely((m->out_set >> region & 1) == 0 || b->n >= workbuf_limit))
-        b = open_out(m, region);
-    b->words[b->n++] = address;
-    b->words[b->n++] = (uintptr_t)slot;
-}
-
-static void
-send_all(struct marker *m)
-{
-    for (; m->out_set != 0; m->out_set &= m->out_set - 1) {
-        uint32_t region = (uint32_t)__builtin_ctzll(m->out_set);
-        regions_send(region, m->out[region]);
-    }
 }
 
 /* ---- Exact words ---- */
@@ -94,7 +63,7 @@ keep_by_end(struct marker *m, uintptr_t address)
     uint32_t index = span_index(s, address - 1);
     if (!span_is_allocated(s, index) || span_slot(s, index) + s->elem_b != address)
         return false;
-    send(m, region_of(s->base), address - 1, NULL);
+    outgoing_add(m, region_of(s->base), address - 1, NULL);
     return true;
 }
 
@@ -122,8 +91,12 @@ mark_slot(struct marker *m, struct span *s, uint32_t index)
     if (!span_mark(s, index))
         return;
     m->marked_b += s->elem_b;
-    if (kind_is_scannable(s->kind))
+    if (kind_is_scannable(s->kind)) {
+        m->data_run = 0;
         region_push(&regions.all[m->region], span_slot(s, index));
+    } else {
+        m->data_run++;
+    }
 }
 
 static inline void
@@ -137,7 +110,7 @@ settle(struct marker *m, const struct candidate *c)
     } else if (likely(region_of(s->base) == m->region)) {
         mark_slot(m, s, index);
     } else {
-        send(m, region_of(s->base), c->address, c->slot);
+        outgoing_add(m, region_of(s->base), c->address, c->slot);
     }
 }
 
@@ -152,13 +125,17 @@ settle_oldest(struct marker *m)
 
 /* Half-way through the ring: the span has arrived, and says where the mark lies. */
 static inline void
-prepare(const struct candidate *c)
+prepare(const struct marker *m, const struct candidate *c)
 {
     const struct span *s = c->span;
     if (unlikely(s == NULL))
         return;
     __builtin_prefetch(&s->bits[span_index(s, c->address) / 64], 1);
-    if (s->elem_b > CACHE_LINE_B && kind_is_scannable(s->kind))
+    if (!kind_is_scannable(s->kind))
+        return;
+    if (m->data_run >= DATA_RUN)
+        __builtin_prefetch((const void *)c->address);
+    if (s->elem_b > CACHE_LINE_B)
         __builtin_prefetch((const void *)(c->address + CACHE_LINE_B));
 }
 
@@ -168,11 +145,12 @@ look_at(struct marker *m, uintptr_t address, const uintptr_t *slot)
 {
     struct span *s = pageheap_span_of(address);
     __builtin_prefetch(s);
-    __builtin_prefetch((const void *)address);
+    if (likely(m->data_run < DATA_RUN))
+        __builtin_prefetch((const void *)address);
     if (m->waiting == MARK_AHEAD)
         settle_oldest(m);
     if (m->waiting >= MARK_AHEAD / 2)
-        prepare(&m->ahead[(m->first + m->waiting - MARK_AHEAD / 2) % MARK_AHEAD]);
+        prepare(m, &m->ahead[(m->first + m->waiting - MARK_AHEAD / 2) % MARK_AHEAD]);
     m->ahead[(m->first + m->waiting++) % MARK_AHEAD] = (struct candidate){address, s, slot};
 }
 
@@ -184,7 +162,7 @@ consider(struct marker *m, uintptr_t address, const uintptr_t *slot)
     if (region == m->region)
         look_at(m, address, slot);
     else
-        send(m, region, address, slot);
+        outgoing_add(m, region, address, slot);
 }
 
 /* ---- Scanning ---- */
@@ -525,7 +503,7 @@ find_work(struct marker *m)
     }
     if (m->out_set == 0)
         return false;
-    send_all(m);
+    outgoing_send_all(m);
     return true;
 }
 
@@ -535,7 +513,7 @@ static __attribute__((noinline)) void
 share(struct marker *m)
 {
     if (!mark_any_work() && (m->out_set & (m->out_set - 1)) != 0)
-        send_all(m);
+        outgoing_send_all(m);
     if (mark_any_work())
         markers_wake();
 }
@@ -585,7 +563,7 @@ mark_flush(struct marker *m)
         settle_oldest(m);
     watch_see();
     leave_region(m);
-    send_all(m);
+    outgoing_send_all(m);
     if (m->spare != NULL)
         workbuf_put(m->spare);
     m->spare = NULL;

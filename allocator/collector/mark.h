@@ -31,6 +31,7 @@ struct marker {
     struct workbuf *out[REGIONS];       /* for other regions, not sent yet: those of out_set */
     struct workbuf *spare;              /* an empty buffer */
     uint64_t out_set;
+    uint32_t data_run;  /* objects without pointers, found one after the other */
     uint64_t marked_b;  /* of the objects that it turned grey */
     uint64_t scanned_b; /* of those that it turned black */
     uint64_t stacks_b;  /* of parked stacks that it scanned */
