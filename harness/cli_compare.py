@@ -77,6 +77,9 @@ def add(verb: AddVerb, words: Callable[[str], tuple[str, ...]], rounds: Callable
                        help="2 (default): as many rounds again where they would decide")
     added.add_argument("--no-confirm", action="store_true",
                        help="believe a difference without measuring it again")
+    added.add_argument("--turns", action=argparse.BooleanOptionalAction,
+                       help="arms run by turns of milliseconds (default: yes, but not a program of"
+                            " your own, as it may mind a second one beside it)")
     added.add_argument("--no-instr", action="store_true", help="count no instructions (callgrind)")
     added.add_argument("--resume", action="store_true", help="go on with the unfinished run")
     added.add_argument("--seed", type=int, metavar="N", help="of order, layout and environment")
@@ -141,7 +144,7 @@ def _options(args: argparse.Namespace) -> compare.Options:
         looks=args.looks, confirm=not args.no_confirm, instructions=not args.no_instr,
         compilers=tuple(args.arm), commands=tuple(args.command), allocators=args.alloc,
         base=args.base, cell=args.cell, pitfalls=args.pitfalls, sources=args.source,
-        args=args.args, libs=args.libs, timeout_s=args.timeout)
+        args=args.args, libs=args.libs, timeout_s=args.timeout, turns=args.turns)
     if not quick:
         return asked
     return replace(asked, region_s=plan.QUICK_REGION_S, looks=1, confirm=False, instructions=False)

@@ -77,6 +77,7 @@ class Options:
     args: tuple[str, ...] = ()
     libs: tuple[str, ...] = ()
     timeout_s: float = PROGRAM_TIMEOUT_S
+    turns: bool | None = None  # by turns; None: pitfalls yes, a program of the user's no
 
 
 def check(options: Options) -> None:
@@ -219,7 +220,7 @@ def _own(project: Project, options: Options, sides: Sequence[Arm], kept: store.S
     scratch = project.build / "compare" / kept.path.parent.name
     try:
         made = own_program.OwnProgram(source, everyone, Launcher(project), kept.path.parent.name,
-                                      scratch)
+                                      scratch, by_turns=rig.ByTurns(bool(options.turns), lines=old))
         live.phase("building")
         lines = made.build()
         before = {line["cell"]: line for line in old if line["kind"] == "cell"}
@@ -254,13 +255,24 @@ class _WithStarts(measure.Pitfalls):
 
     def take(self, spec: Spec, path: Path) -> dict[str, Any]:
         line = super().take(spec, path)
-        if spec.role == "timed" and line["metrics"]:
-            job = Job(path, ("--start-only",), timeout_s=START_TIMEOUT_S, record=False,
-                      env_pad_b=spec.env_pad_b)
-            runs = [self.bench.launcher.run(job) for _ in range(STARTS)]
-            if all(one.ok for one in runs):
-                line["metrics"]["startup_s"] = statistics.median(one.wall_s for one in runs)
+        if spec.role == "timed":
+            self._start(spec, path, line)
         return line
+
+    def take_together(self, programs: Sequence[tuple[Spec, Path]]) -> list[dict[str, Any]]:
+        lines = super().take_together(programs)
+        for (spec, path), line in zip(programs, lines):
+            self._start(spec, path, line)
+        return lines
+
+    def _start(self, spec: Spec, path: Path, line: dict[str, Any]) -> None:
+        if not line["metrics"]:
+            return
+        job = Job(path, ("--start-only",), timeout_s=START_TIMEOUT_S, record=False,
+                  env_pad_b=spec.env_pad_b)
+        runs = [self.bench.launcher.run(job) for _ in range(STARTS)]
+        if all(one.ok for one in runs):
+            line["metrics"]["startup_s"] = statistics.median(one.wall_s for one in runs)
 
 
 def _pitfalls(project: Project, options: Options, sides: Sequence[Arm], kept: store.Store,
@@ -286,8 +298,9 @@ def _pitfalls(project: Project, options: Options, sides: Sequence[Arm], kept: st
                                              live.tick)
         for (pitfall, variant), why in failures.items():
             live.say(f"{pitfall}.{variant} does not run: {why}")
-        _measure_pitfalls(options, _WithStarts(place, counts, probes.Events((), {})), chosen, kept,
-                          old, live)
+        made = _WithStarts(place, counts, probes.Events((), {}),
+                           rig.ByTurns(options.turns is not False, lines=old))
+        _measure_pitfalls(options, made, chosen, kept, old, live)
 
 
 def _measure_pitfalls(options: Options, made: _WithStarts, chosen: Sequence[Pitfall],

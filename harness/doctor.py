@@ -62,11 +62,12 @@ def run(project: Project, live: Live, *, rounds: int, cell: str, seed: int) -> P
         live.phase("measuring this machine")
         default = chosen[0].parameter.default
         specs = [plan.make_spec(ProgramKey(PITFALL, variant, cells.cells[0].name), "timed", number,
-                                position, seed, default)
+                                position, seed, default, pair=PITFALL)
                  for number in range(rounds + 1) for position, variant in enumerate(
                      (A, B) if number % 2 else (B, A))]
-        rig.run_all(measure.Pitfalls(place, counts, probes.Events((), {})), specs, kept.append,
-                    live.tick)
+        made = measure.Pitfalls(place, counts, probes.Events((), {}),
+                                rig.ByTurns(subject=("pitfall",)))
+        rig.run_all(made, specs, kept.append, live.tick)
     (path.parent / COMPLETE).touch()
     return path
 

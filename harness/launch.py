@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness import oom
+from harness import oom, turns
 from harness.build import digest
 from harness.fault import BuildFault, Fault
 from harness.project import Project
@@ -66,6 +66,7 @@ class Run:
     stdout: str
     stderr: str
     timeline: list[tuple[int, int]] = field(default_factory=list)
+    turns: int = 0  # that it had; 0: it ran without a break
 
     @property
     def ok(self) -> bool:
@@ -94,7 +95,7 @@ def build_launcher(project: Project) -> Path:
 
 
 class Launcher:
-    """Starts programs, one at a time."""
+    """Starts programs: one at a time, or several by turns."""
 
     def __init__(self, project: Project) -> None:
         self.path = build_launcher(project)
@@ -106,11 +107,27 @@ class Launcher:
             killed = oom.kills()
             status, errors = _to_its_end(self._command(job, folder))
             if status != 0:
-                raise Fault(f"the launcher could not run {job.program.name}:"
-                            f" {errors.strip() or status}")
+                raise _not_run(job, errors, status)
             return _collect(job, folder, out_of_memory=oom.kills() > killed)
 
-    def _command(self, job: Job, folder: Path) -> list[str]:
+    def run_by_turns(self, jobs: Sequence[Job], cpu: int | None = None) -> list[Run]:
+        """Runs several jobs to their ends, each stopped while it is another's turn. cpu: where each
+        turn begins."""
+        with tempfile.TemporaryDirectory(prefix="pitmark-") as name:
+            folders = [Path(name) / str(number) for number in range(len(jobs))]
+            for folder in folders:
+                folder.mkdir()
+            killed = oom.kills()
+            ends = _by_turns([self._command(job, folder, turns.TURN_MS, cpu)
+                              for job, folder in zip(jobs, folders)], cpu)
+            for job, (status, errors) in zip(jobs, ends):
+                if status != 0:
+                    raise _not_run(job, errors, status)
+            gone = oom.kills() > killed
+            return [_collect(job, folder, gone) for job, folder in zip(jobs, folders)]
+
+    def _command(self, job: Job, folder: Path, turn_ms: float | None = None,
+                 cpu: int | None = None) -> list[str]:
         command = [str(self.path), "--timeout", f"{job.timeout_s:g}",
                    "--limit", str(job.file_limit_b), "--env-pad", str(job.env_pad_b),
                    "--result", str(folder / "result"), "--stdout", str(folder / "out"),
@@ -121,9 +138,17 @@ class Launcher:
             command += ["--observe", str(folder / "timeline")]
         if job.no_aslr:
             command.append("--no-aslr")
+        if turn_ms is not None:
+            command += ["--turns", f"{turn_ms:g}"]
+        if cpu is not None:
+            command += ["--cpu", str(cpu)]
         for key, value in job.env:
             command += ["--env", f"{key}={value}"]
         return [*command, "--", *job.wrapper, str(job.program), *job.args]
+
+
+def _not_run(job: Job, errors: str, status: int) -> Fault:
+    return Fault(f"the launcher could not run {job.program.name}: {errors.strip() or status}")
 
 
 @contextmanager
@@ -162,6 +187,24 @@ def _to_its_end(command: Sequence[str]) -> tuple[int, str]:
         raise
 
 
+def _by_turns(commands: Sequence[Sequence[str]], cpu: int | None) -> list[tuple[int, str]]:
+    """Runs launchers to their ends, by turns: of each, what _to_its_end() tells."""
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        for command in commands:
+            with _interrupts_later():
+                processes.append(subprocess.Popen(command, stdin=subprocess.PIPE,
+                                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        turns.give(processes, cpu)
+    except BaseException:
+        for process in processes:
+            process.terminate()
+        raise
+    finally:
+        errors = [process.communicate()[1].decode(errors="replace") for process in processes]
+    return [(process.returncode, text) for process, text in zip(processes, errors)]
+
+
 def _read(path: Path, limit: int) -> str:
     try:
         with path.open("rb") as file:
@@ -189,6 +232,8 @@ def _collect(job: Job, folder: Path, out_of_memory: bool) -> Run:
         message = _with_words(f"exit status {ended}", stderr)
     elif job.record:
         record, message = parse_record(_read(folder / "record", RECORD_LIMIT_B))
+        if record is not None:
+            record = turns.own_time(record, result["turns"])
     if result["leftovers"] and message is None and not job.wrapper:
         message = f"left {result['leftovers']} process(es) behind; they were killed"
     return Run(
@@ -205,6 +250,7 @@ def _collect(job: Job, folder: Path, out_of_memory: bool) -> Run:
         stdout=stdout,
         stderr=stderr,
         timeline=_timeline(folder / "timeline"),
+        turns=len(result["turns"]),
     )
 
 

@@ -9,7 +9,7 @@ import shutil
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from harness.catalog import Pitfall
 from harness.fault import BuildFault
 from harness.launch import Job, Launcher, Run
 from harness.plan import SWEEP_COUNT, ProgramKey, Spec, calibration_cell
-from harness.rig import Tick
+from harness.rig import NEVER, ByTurns, Tick, begin_on
 
 STARTUP_RUNS, STARTUP_WARMUP = 12, 2
 INSTRUCTION_COUNT = 3  # rounds under callgrind, about 50 times slower
@@ -138,6 +138,7 @@ class Pitfalls:
     bench: Bench
     counts: Mapping[tuple[str, str], int]
     events: probes.Events
+    by_turns: ByTurns = NEVER
 
     @property
     def run_id(self) -> str:
@@ -154,17 +155,36 @@ class Pitfalls:
     def take(self, spec: Spec, path: Path) -> dict[str, Any]:
         """Runs it."""
         count = self.counts[spec.pitfall, spec.variant]
-        return take(self.bench, spec, path, count, self.events)
+        line = take(self.bench, spec, path, count, self.events)
+        self.by_turns.learn(line)
+        return line
+
+    def together(self, spec: Spec) -> Hashable | None:
+        """The subject and round, if its samples run by turns."""
+        return self.by_turns.together(spec)
+
+    def take_together(self, programs: Sequence[tuple[Spec, Path]]) -> list[dict[str, Any]]:
+        """Runs them by turns."""
+        jobs = [timed_job(self.bench, spec, path, self.counts[spec.pitfall, spec.variant])
+                for spec, path in programs]
+        runs = self.bench.launcher.run_by_turns(jobs, begin_on(programs[0][0]))
+        return [samples.sample_line(self.run_id, spec, job.args, run)
+                for (spec, _), job, run in zip(programs, jobs, runs)]
+
+
+def timed_job(bench: Bench, spec: Spec, path: Path, count: int) -> Job:
+    """How the timed region is run."""
+    pitfall = bench.pitfalls[spec.pitfall]
+    return Job(path, arguments(pitfall, spec.n, count), timeout_s=pitfall.timeout_s,
+               env_pad_b=spec.env_pad_b, env=bench.program(spec).cell.environment)
 
 
 def take(bench: Bench, spec: Spec, path: Path, count: int,
          events: probes.Events) -> dict[str, Any]:
     """One sample of a linked program."""
     pitfall = bench.pitfalls[spec.pitfall]
-    program = bench.program(spec)
-    args = arguments(pitfall, spec.n, count)
-    job = Job(path, args, timeout_s=pitfall.timeout_s, env_pad_b=spec.env_pad_b,
-              env=program.cell.environment)
+    job = timed_job(bench, spec, path, count)
+    args = job.args
     if spec.role == "sweep":
         job = replace(job, args=arguments(pitfall, spec.n, SWEEP_COUNT))
     elif spec.role == "observe":

@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from harness.fault import BuildFault, Fault, UsageFault
 from harness.launch import Job, Launcher, Run
 from harness.linker import Linker
 from harness.plan import Spec
+from harness.rig import NEVER, ByTurns, begin_on
 
 VARIANT = ""
 SECTION_FLAGS = ("-ffunction-sections", "-fdata-sections")
@@ -49,6 +50,7 @@ class OwnProgram:
     run_id: str
     scratch: Path
     mold: str | None = field(default_factory=lambda: shutil.which("ld.mold"))
+    by_turns: ByTurns = NEVER
 
     def __post_init__(self) -> None:
         self.scratch.mkdir(parents=True, exist_ok=True)
@@ -111,16 +113,32 @@ class OwnProgram:
 
     def take(self, spec: Spec, path: Path) -> dict[str, Any]:
         """Runs the program once."""
-        arm = self.arms[spec.cell]
-        program = path if arm.cell is not None else Path(arm.command[0])
-        args = (*arm.command[1:], *self.source.args)
-        job = Job(program, args, timeout_s=self.source.timeout_s, env_pad_b=spec.env_pad_b,
-                  env=(*_environment(), *arm.env), record=False,
-                  file_limit_b=FILE_LIMIT_B)
+        job = self._job(spec, path)
         if spec.role == "instr":
             return self._instructions(spec, job)
-        run = self.launcher.run(job)
-        return samples.sample_line(self.run_id, spec, args, run, _metrics(run))
+        line = self._line(spec, job, self.launcher.run(job))
+        self.by_turns.learn(line)
+        return line
+
+    def together(self, spec: Spec) -> Hashable | None:
+        """The round, if the arms run by turns."""
+        return self.by_turns.together(spec)
+
+    def take_together(self, programs: Sequence[tuple[Spec, Path]]) -> list[dict[str, Any]]:
+        """Runs the arms by turns."""
+        jobs = [self._job(spec, path) for spec, path in programs]
+        runs = self.launcher.run_by_turns(jobs, begin_on(programs[0][0]))
+        return [self._line(spec, job, run) for (spec, _), job, run in zip(programs, jobs, runs)]
+
+    def _job(self, spec: Spec, path: Path) -> Job:
+        arm = self.arms[spec.cell]
+        program = path if arm.cell is not None else Path(arm.command[0])
+        return Job(program, (*arm.command[1:], *self.source.args), timeout_s=self.source.timeout_s,
+                   env_pad_b=spec.env_pad_b, env=(*_environment(), *arm.env), record=False,
+                   file_limit_b=FILE_LIMIT_B)
+
+    def _line(self, spec: Spec, job: Job, run: Run) -> dict[str, Any]:
+        return samples.sample_line(self.run_id, spec, job.args, run, _metrics(run))
 
     def _instructions(self, spec: Spec, job: Job) -> dict[str, Any]:
         valgrind = shutil.which("valgrind")

@@ -79,11 +79,15 @@ def seed_of(run_seed: int, name: str) -> int:
 
 
 def make_spec(key: ProgramKey, role: str, round_: int, position: int, run_seed: int, n: int,
-              middle: str | None = None) -> Spec:
-    """A sample; its name carries the round, or what stands in for it."""
+              middle: str | None = None, pair: str | None = None) -> Spec:
+    """A sample; its name carries the round, or what stands in for it. pair: what it has in common
+    with those that it is compared with, in this round: they have one seed, and so one layout, as
+    far as their code is alike."""
     name = f"{key.pitfall}/{key.variant}/{key.cell}/{middle or f'r{round_:02d}'}/{role}"
     # Timed samples have a layout of their own each; the others of a program share one link.
     source = name if role == "timed" else f"{key.pitfall}/{key.variant}/{key.cell}"
+    if pair is not None:
+        source = f"{pair}/r{round_:02d}/{role}"
     return Spec(name, key.pitfall, key.variant, key.cell, role, round_, position,
                 seed_of(run_seed, source), n)
 
@@ -131,7 +135,8 @@ def side_by_side(subjects: Sequence[tuple[str, str]], arms: Sequence[str], seed:
             sides = list(arms)
             random.Random(seed_of(seed, f"order {number} {pitfall} {variant}")).shuffle(sides)
             result += [make_spec(ProgramKey(pitfall, variant, arm), "timed", number,
-                                 len(result) + place, seed, counts[pitfall, variant])
+                                 len(result) + place, seed, counts[pitfall, variant],
+                                 pair=f"{pitfall}/{variant}")
                        for place, arm in enumerate(sides)]
     return result
 

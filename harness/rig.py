@@ -1,4 +1,5 @@
-"""Takes samples one after the other, each of a program in a layout of its own.
+"""Takes samples one after the other, each of a program in a layout of its own; those that are to be
+compared closely, together, by turns (turns.py).
 
 One program runs at a time, on all processors that the harness may use: the collector has threads
 of its own. Nothing else runs meanwhile: the programs of the next few samples are linked together
@@ -9,12 +10,12 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness import probes, samples
+from harness import probes, samples, turns
 from harness.build import digest
 from harness.fault import BuildFault
 from harness.launch import STOPPED
@@ -43,6 +44,12 @@ class Rig(Protocol):
     def take(self, spec: Spec, path: Path) -> dict[str, Any]:
         """Runs it; the line to be stored."""
 
+    def together(self, spec: Spec) -> Hashable | None:
+        """What the samples that run by turns have in common; None: it runs alone."""
+
+    def take_together(self, programs: Sequence[tuple[Spec, Path]]) -> list[dict[str, Any]]:
+        """Runs them by turns; a line each."""
+
 
 Hung = dict[tuple[ProgramKey, int], str]  # program and parameter -> why it is not started again
 
@@ -55,26 +62,108 @@ def run_all(rig: Rig, specs: Sequence[Spec], sink: Sink, tick: Tick,
     with tempfile.TemporaryDirectory(dir=rig.scratch) as folder:
         links = _Links(rig, specs, Path(folder))
         hung = {} if hung is None else hung
+        index = 0
         try:
-            for index, spec in enumerate(specs):
+            while index < len(specs):
+                spec = specs[index]
                 tick(index, len(specs), f"{spec.pitfall}.{spec.variant} {spec.cell} {spec.role}")
-                key = (ProgramKey(spec.pitfall, spec.variant, spec.cell), spec.n)
-                try:
-                    path = links.take(index)
-                    if key in hung:
-                        line = samples.failed_line(rig.run_id, spec, hung[key])
-                    else:
-                        line = rig.take(spec, path)
-                except BuildFault as fault:
-                    line = samples.failed_line(rig.run_id, spec, str(fault))
-                if line["status"]["timeout"]:
-                    hung[key] = f"not started: {spec.id} was {line['status']['message']}"
-                links.done(index)
-                if line["status"]["message"] == STOPPED:
-                    raise KeyboardInterrupt
-                sink(line)
+                end = _end_of_group(rig, specs, index)
+                lines = _take(rig, links, range(index, end), specs, hung)
+                for number in range(index, end):
+                    links.done(number)
+                for line in lines:
+                    if line["status"]["message"] == STOPPED:
+                        raise KeyboardInterrupt
+                for line in lines:
+                    sink(line)
+                index = end
         finally:
             links.close()
+
+
+def _end_of_group(rig: Rig, specs: Sequence[Spec], first: int) -> int:
+    key = rig.together(specs[first])
+    end = first + 1
+    while key is not None and end < len(specs) and rig.together(specs[end]) == key:
+        end += 1
+    return end
+
+
+def _take(rig: Rig, links: _Links, numbers: range, specs: Sequence[Spec],
+          hung: Hung) -> list[dict[str, Any]]:
+    lines: dict[int, dict[str, Any]] = {}
+    programs: dict[int, tuple[Spec, Path]] = {}
+    for number in numbers:
+        spec = specs[number]
+        try:
+            path = links.take(number)
+        except BuildFault as fault:
+            lines[number] = samples.failed_line(rig.run_id, spec, str(fault))
+            continue
+        why = hung.get(_hung_key(spec))
+        if why is None:
+            programs[number] = spec, path
+        else:
+            lines[number] = samples.failed_line(rig.run_id, spec, why)
+    try:
+        taken = (rig.take_together(list(programs.values())) if len(programs) > 1 else
+                 [rig.take(*one) for one in programs.values()])
+        lines |= zip(programs, taken)
+    except BuildFault as fault:
+        lines |= {number: samples.failed_line(rig.run_id, spec, str(fault))
+                  for number, (spec, _) in programs.items()}
+    for number, line in lines.items():
+        if line["status"]["timeout"]:
+            spec = specs[number]
+            hung[_hung_key(spec)] = f"not started: {spec.id} was {line['status']['message']}"
+    return [lines[number] for number in numbers]
+
+
+def _hung_key(spec: Spec) -> tuple[ProgramKey, int]:
+    return ProgramKey(spec.pitfall, spec.variant, spec.cell), spec.n
+
+
+class ByTurns:
+    """Which samples run by turns: those of one subject in one round, if in round 0, where each ran
+    alone, all of them kept a processor busy and had room in memory beside each other."""
+
+    def __init__(self, wanted: bool = True, subject: Sequence[str] = ("pitfall", "variant"),
+                 lines: Iterable[dict[str, Any]] = ()) -> None:
+        self._wanted = wanted
+        self._subject = subject
+        self._busy: dict[Hashable, float] = {}
+        self._bytes: Counter[Hashable] = Counter()
+        for line in lines:
+            if line["kind"] == "sample":
+                self.learn(line)
+
+    def learn(self, line: dict[str, Any]) -> None:
+        """A sample was taken."""
+        if line["role"] != "timed" or line["round"] != 0:
+            return
+        found = line["metrics"]
+        key = tuple(line[name] for name in self._subject)
+        seconds = found["time_ns"] / 1e9 if "time_ns" in found else line["wall_s"]
+        cpu_s = found.get("user_s", 0.0) + found.get("sys_s", 0.0)
+        self._busy[key] = min(self._busy.get(key, 1.0), cpu_s / seconds if seconds else 0.0)
+        self._bytes[key] += found.get("peak_rss_b", found.get("launcher_rss_b", 0))
+
+    def together(self, spec: Spec) -> Hashable | None:
+        """As a rig is asked."""
+        key = tuple(getattr(spec, name) for name in self._subject)
+        able = (self._wanted and spec.role == "timed" and spec.round > 0
+                and self._busy.get(key, 0.0) >= turns.LEAST_BUSY
+                and self._bytes[key] <= (probes.free_memory_mb() or 0) * 1e6 / 2)
+        return (*key, spec.round) if able else None
+
+
+NEVER = ByTurns(wanted=False)
+
+
+def begin_on(spec: Spec) -> int | None:
+    """The processor where the programs of a round begin: each in turn. None: there is but one."""
+    cpus = probes.cpus()
+    return cpus[spec.round % len(cpus)] if len(cpus) > 1 else None
 
 
 class _Links:

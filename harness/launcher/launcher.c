@@ -3,6 +3,12 @@
  *
  *     launcher --timeout SECONDS --env-pad BYTES --result FILE -- PROGRAM [ARGUMENT...]
  *
+ * With --turns MS the program runs only when it is its turn: a byte on the launcher's stdin gives
+ * it one, of MS milliseconds; then its process group is stopped, and a byte on stdout says that it
+ * is. So two programs share one machine in small slices, and a slow moment of the machine meets
+ * both. The time that is told is that of its turns, and each turn's begin and end are in the
+ * result. Turns become longer with their number, at most TURNS_A_LENGTH of one length.
+ *
  * Why not from Python: Linux folds the resident high-water mark of the process that calls exec into
  * the new program's ru_maxrss, so a 1 MiB program started by a 400 MiB interpreter reports 400 MiB.
  * This program is static and small; what it forks starts at a few hundred KiB.
@@ -18,6 +24,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -37,12 +44,16 @@ enum {
     PAD_MAX_B = 4096, /* a page: enough to move the stack through every alignment */
     SWEEP_MAX = 1000, /* times leftover processes are looked for */
     OBSERVE_MS = 1,   /* between two readings of statm */
-    EXIT_EXEC = 127,  /* as a shell says "not found" */
+    TURNS_A_LENGTH = 256,
+    EXIT_EXEC = 127, /* as a shell says "not found" */
     RECORD_FD = 3,
 };
 
 struct options {
     double timeout_s;
+    double turn_ms;       /* 0: it runs without a break */
+    long cpu;             /* where each of its turns begins; -1: anywhere */
+    cpu_set_t processors; /* those that it may use */
     long env_pad_b;
     long long limit_b; /* of each file that the program writes */
     const char *record, *out, *err, *result, *observe;
@@ -52,8 +63,15 @@ struct options {
     char **command;
 };
 
+/* CLOCK_MONOTONIC. */
+struct turn {
+    uint64_t begin_ns, end_ns;
+};
+
 struct outcome {
     uint64_t wall_ns;
+    struct turn *turns;
+    size_t turn_count;
     int status;
     int timed_out;
     int leftovers; /* processes that outlived the program and were killed */
@@ -82,7 +100,8 @@ usage(const char *problem)
             "launcher: %s\n"
             "usage: launcher [--timeout S] [--env-pad BYTES] [--env NAME=VALUE]...\n"
             "                [--record FILE] [--stdout FILE] [--stderr FILE] [--limit BYTES]\n"
-            "                [--observe FILE] [--no-aslr] --result FILE -- PROGRAM [ARGUMENT...]\n",
+            "                [--observe FILE] [--no-aslr] [--turns MS] [--cpu N] --result FILE\n"
+            "                -- PROGRAM [ARGUMENT...]\n",
             problem);
     exit(2);
 }
@@ -151,6 +170,16 @@ read_option(struct options *o, int which)
     case 'a':
         o->no_aslr = 1;
         break;
+    case 'C':
+        o->cpu = (long)number(optarg, "--cpu takes a number");
+        if (o->cpu < 0 || o->cpu >= CPU_SETSIZE)
+            usage("--cpu takes the number of a processor");
+        break;
+    case 'T':
+        o->turn_ms = strtod(optarg, &end);
+        if (end == optarg || *end != '\0' || !(o->turn_ms >= 0.1 && o->turn_ms <= 1e6))
+            usage("--turns takes milliseconds, 0.1 to 1000000");
+        break;
     default:
         usage("unknown option");
     }
@@ -169,12 +198,14 @@ read_options(struct options *o, int argc, char **argv)
         {"stderr", required_argument, NULL, 'e'},
         {"result", required_argument, NULL, 'R'},
         {"observe", required_argument, NULL, 'b'},
+        {"turns", required_argument, NULL, 'T'},
+        {"cpu", required_argument, NULL, 'C'},
         {"no-aslr", no_argument, NULL, 'a'},
         {NULL, 0, NULL, 0},
     };
     int which;
 
-    *o = (struct options){.timeout_s = 60, .limit_b = 16LL << 20};
+    *o = (struct options){.timeout_s = 60, .limit_b = 16LL << 20, .cpu = -1};
     o->env[o->env_count++] = "PATH=/usr/bin:/bin";
     o->env[o->env_count++] = "LC_ALL=C";
     while ((which = getopt_long(argc, argv, "+", known, NULL)) != -1)
@@ -183,6 +214,8 @@ read_options(struct options *o, int argc, char **argv)
         usage("no program given");
     if (o->result == NULL)
         usage("--result is missing");
+    if (o->turn_ms > 0 && o->observe != NULL)
+        usage("--observe and --turns do not go together");
     o->command = argv + optind;
 }
 
@@ -314,33 +347,203 @@ reap_leftovers(pid_t group)
     return found;
 }
 
-static void
-run(struct options *o, struct outcome *result)
+/* The launcher leaves this processor to the program. The set as it was. */
+static cpu_set_t
+make_room(long cpu)
 {
-    uint64_t start, deadline;
-    pid_t child;
-    int pidfd;
+    cpu_set_t all, others;
 
-    start = now_ns();
-    deadline = start + (uint64_t)(o->timeout_s * 1e9);
+    if (sched_getaffinity(0, sizeof(all), &all) != 0)
+        die("sched_getaffinity");
+    others = all;
+    CPU_CLR((size_t)cpu, &others);
+    if (CPU_COUNT(&others) > 0)
+        sched_setaffinity(0, sizeof(others), &others);
+    return all;
+}
+
+/* A process that is not running, or the caller, can run there alone from now on. */
+static void
+confine(pid_t process, long cpu)
+{
+    cpu_set_t one;
+
+    CPU_ZERO(&one);
+    CPU_SET((size_t)cpu, &one);
+    sched_setaffinity(process, sizeof(one), &one); /* it may have ended */
+}
+
+/* Starts it; a descriptor of its process, too. With --cpu it can run there alone until it is
+   executed. */
+static pid_t
+start_program(struct options *o, int *pidfd)
+{
+    int executed[2] = {-1, -1};
+    pid_t child;
+
+    if (o->cpu >= 0) {
+        o->processors = make_room(o->cpu);
+        if (pipe2(executed, O_CLOEXEC) != 0)
+            die("pipe");
+    }
     child = fork();
     if (child < 0)
         die("fork");
-    if (child == 0)
+    if (child == 0) {
+        if (o->cpu >= 0)
+            confine(0, o->cpu);
         become(o);
+    }
     setpgid(child, child);
-    pidfd = (int)syscall(SYS_pidfd_open, child, 0);
-    if (pidfd < 0) {
+    if (o->cpu >= 0) {
+        char none;
+
+        close(executed[1]);
+        while (read(executed[0], &none, 1) < 0 && errno == EINTR) {
+        }
+        sched_setaffinity(child, sizeof(o->processors), &o->processors);
+        close(executed[0]);
+    }
+    *pidfd = (int)syscall(SYS_pidfd_open, child, 0);
+    if (*pidfd < 0) {
         kill(child, SIGKILL);
         die("pidfd_open");
     }
-    result->timed_out = watch(o, child, pidfd, deadline);
+    return child;
+}
+
+/* Waits for a turn. False: there is none, as whoever gives them has gone or wants an end. */
+static int
+await_turn(void)
+{
+    char byte;
+    ssize_t got;
+
+    do
+        got = stop_signal != 0 ? 0 : read(STDIN_FILENO, &byte, 1);
+    while (got < 0 && errno == EINTR);
+    return got == 1;
+}
+
+/* Until the program has ended (true), or for so long. */
+static int
+ends_within(int pidfd, uint64_t ns)
+{
+    struct pollfd wait_for = {.fd = pidfd, .events = POLLIN};
+    struct timespec limit = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+
+    return ppoll(&wait_for, 1, &limit, NULL) > 0;
+}
+
+/* Lets it go on. What else runs there is slow or fast for seconds on a processor of a virtual
+   machine, so its first thread begins each turn on the same one as that of its rivals: confined
+   until it runs, as the other threads may be there first. Later it may go where it likes. */
+static void
+resume(const struct options *o, pid_t child)
+{
+    static const struct timespec until_it_runs = {0, 100000};
+
+    if (o->cpu >= 0)
+        confine(child, o->cpu);
+    kill(-child, SIGCONT);
+    if (o->cpu < 0)
+        return;
+    nanosleep(&until_it_runs, NULL);
+    sched_setaffinity(child, sizeof(o->processors), &o->processors);
+}
+
+/* Stops it with all its threads. True: it has ended instead. */
+static int
+halt(pid_t child)
+{
+    siginfo_t info = {0};
+
+    kill(-child, SIGSTOP);
+    while (waitid(P_PID, (id_t)child, &info, WSTOPPED | WEXITED | WNOWAIT) != 0)
+        if (errno != EINTR)
+            die("waitid");
+    if (info.si_code != CLD_STOPPED)
+        return 1;
+    waitid(P_PID, (id_t)child, &info, WSTOPPED);
+    return 0;
+}
+
+static void
+note_turn(struct outcome *result, struct turn turn)
+{
+    size_t n = result->turn_count++;
+
+    if ((n & (n - 1)) == 0) {
+        result->turns = realloc(result->turns, (n == 0 ? 1 : 2 * n) * sizeof(turn));
+        if (result->turns == NULL)
+            die("turns");
+    }
+    result->turns[n] = turn;
+    result->wall_ns += turn.end_ns - turn.begin_ns;
+}
+
+static uint64_t
+turn_length_ns(const struct options *o, size_t number)
+{
+    double ms = o->turn_ms;
+
+    for (; number >= TURNS_A_LENGTH && ms < 1000; number -= TURNS_A_LENGTH)
+        ms *= 2;
+    return (uint64_t)(ms * 1e6);
+}
+
+/* The program by turns, until it has ended or is to be killed. */
+static pid_t
+run_in_turns(struct options *o, struct outcome *result, int *pidfd)
+{
+    pid_t child = -1;
+    int ended = 0;
+
+    while (!ended && !result->timed_out) {
+        struct turn turn;
+
+        if (!await_turn()) {
+            if (child == -1)
+                exit(3);
+            stop_signal = SIGTERM;
+            result->timed_out = 1;
+            break;
+        }
+        turn.begin_ns = now_ns();
+        if (child == -1)
+            child = start_program(o, pidfd);
+        else
+            resume(o, child);
+        ended = ends_within(*pidfd, turn_length_ns(o, result->turn_count)) || halt(child);
+        turn.end_ns = now_ns();
+        note_turn(result, turn);
+        result->timed_out = !ended && (double)result->wall_ns > o->timeout_s * 1e9;
+        if (!ended && write(STDOUT_FILENO, "s", 1) != 1)
+            result->timed_out = stop_signal = SIGTERM;
+    }
+    return child;
+}
+
+static void
+run(struct options *o, struct outcome *result)
+{
+    uint64_t start = now_ns();
+    pid_t child;
+    int pidfd;
+
+    if (o->turn_ms > 0) {
+        child = run_in_turns(o, result, &pidfd);
+    } else {
+        child = start_program(o, &pidfd);
+        result->timed_out = watch(o, child, pidfd, start + (uint64_t)(o->timeout_s * 1e9));
+    }
     if (result->timed_out)
         kill(-child, SIGKILL);
     while (wait4(child, &result->status, 0, &result->usage) < 0)
         if (errno != EINTR)
             die("wait4");
-    result->wall_ns = now_ns() - start;
+    if (o->turn_ms == 0)
+        result->wall_ns = now_ns() - start;
     result->leftovers = reap_leftovers(child);
     close(pidfd);
 }
@@ -356,7 +559,7 @@ write_result(const struct options *o, const struct outcome *r)
     fprintf(out,
             "{\"wall_ns\":%llu,\"exit\":%d,\"signal\":%d,\"timeout\":%s,\"stopped\":%s,"
             "\"leftovers\":%d,\"user_us\":%lld,\"sys_us\":%lld,\"maxrss_kib\":%ld,"
-            "\"minflt\":%ld,\"majflt\":%ld,\"nvcsw\":%ld,\"nivcsw\":%ld}\n",
+            "\"minflt\":%ld,\"majflt\":%ld,\"nvcsw\":%ld,\"nivcsw\":%ld,\"turns\":[",
             (unsigned long long)r->wall_ns, exited ? WEXITSTATUS(r->status) : -1,
             exited ? 0 : WTERMSIG(r->status), r->timed_out && !stop_signal ? "true" : "false",
             stop_signal ? "true" : "false", r->leftovers,
@@ -364,6 +567,10 @@ write_result(const struct options *o, const struct outcome *r)
             (long long)r->usage.ru_stime.tv_sec * 1000000 + r->usage.ru_stime.tv_usec,
             r->usage.ru_maxrss, r->usage.ru_minflt, r->usage.ru_majflt, r->usage.ru_nvcsw,
             r->usage.ru_nivcsw);
+    for (size_t i = 0; i < r->turn_count; i++)
+        fprintf(out, "%s[%llu,%llu]", i == 0 ? "" : ",", (unsigned long long)r->turns[i].begin_ns,
+                (unsigned long long)r->turns[i].end_ns);
+    fprintf(out, "]}\n");
     if (fclose(out) != 0)
         die(o->result);
 }

@@ -13,7 +13,7 @@ LAYERS = (
     ("fault", "project", "metrics", "expression", "deps"),
     ("catalog", "matrix", "arms", "peer_catalog", "facts"),
     ("elf", "linker", "build"),
-    ("oom", "launch", "probes"),
+    ("oom", "turns", "launch", "probes"),
     ("plan", "samples", "rig", "measure", "own_program"),
     ("store",),
     ("stats", "ranks", "sheet", "baseline"),
