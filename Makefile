@@ -56,7 +56,7 @@ compare: ## A="gcc -O2" B="gcc -Os" (SRC="prog.c" ARGS=…), CMD_A=… CMD_B=…
 		$(if $(ARGS),--args="$$ARGS") $(if $(LIBS),--libs="$$LIBS") \
 		$(if $(PITFALLS),--pitfalls '$(PITFALLS)') $(if $(CELLS),--cell '$(CELLS)') \
 		$(if $(TIMEOUT),--timeout '$(TIMEOUT)') $(if $(SEED),--seed '$(SEED)') \
-		$(if $(RUN),--run '$(RUN)')
+		$(if $(TURNS),$(if $(call ON,$(TURNS)),--turns,--no-turns)) $(if $(RUN),--run '$(RUN)')
 
 check: ## the gate: exact figures against results/baseline.jsonl (BASE=rev: time and memory)
 	$(DEPS) compare

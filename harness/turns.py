@@ -19,7 +19,7 @@ from itertools import accumulate
 from typing import Any
 
 TURN_MS = 5.0  # the first turns; the launcher makes them longer in a program that runs for long
-LEAST_BUSY = 0.9  # processors that a program must keep busy to be run by turns
+LEAST_BUSY = 0.8  # processors that a program must keep busy to be run by turns
 
 Turns = Sequence[tuple[int, int]]  # begin and end, CLOCK_MONOTONIC, ns
 

@@ -245,6 +245,7 @@ become(struct options *o)
 
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGPIPE, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     place(NULL, STDIN_FILENO);
@@ -435,6 +436,15 @@ ends_within(int pidfd, uint64_t ns)
     return ppoll(&wait_for, 1, &limit, NULL) > 0;
 }
 
+/* To the program's group, and to the program if it has left that. */
+static void
+signal_all(pid_t child, int number)
+{
+    kill(-child, number);
+    if (getpgid(child) != child)
+        kill(child, number);
+}
+
 /* Lets it go on. What else runs there is slow or fast for seconds on a processor of a virtual
    machine, so its first thread begins each turn on the same one as that of its rivals: confined
    until it runs, as the other threads may be there first. Later it may go where it likes. */
@@ -445,7 +455,7 @@ resume(const struct options *o, pid_t child)
 
     if (o->cpu >= 0)
         confine(child, o->cpu);
-    kill(-child, SIGCONT);
+    signal_all(child, SIGCONT);
     if (o->cpu < 0)
         return;
     nanosleep(&until_it_runs, NULL);
@@ -458,7 +468,7 @@ halt(pid_t child)
 {
     siginfo_t info = {0};
 
-    kill(-child, SIGSTOP);
+    signal_all(child, SIGSTOP);
     while (waitid(P_PID, (id_t)child, &info, WSTOPPED | WEXITED | WNOWAIT) != 0)
         if (errno != EINTR)
             die("waitid");
@@ -587,6 +597,7 @@ main(int argc, char **argv)
     sigaction(SIGTERM, &stop, NULL);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    signal(SIGPIPE, SIG_IGN); /* whoever gives turns may be gone */
     run(&options, &outcome);
     write_result(&options, &outcome);
     return 0;

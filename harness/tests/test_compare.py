@@ -16,7 +16,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from harness import arms, cli, compare, compare_rows, library, store
+from harness import arms, cli, compare, compare_rows, library, store, turns
 from harness.compare import Options
 from harness.compare_rows import Found
 from harness.compare_table import Comparison
@@ -142,6 +142,21 @@ def test_pitfalls_under_two_levels(tiny_project: Project, quiet: Live) -> None:
     assert all("startup_s" in x["metrics"] for x in samples if x["role"] == "timed")
     order = [(x["round"], x["variant"]) for x in samples]
     assert all(order[i] == order[i + 1] for i in range(0, len(order), 2))  # arms side by side
+
+
+@pytest.mark.parametrize("wished", [None, False, True])
+@pytest.mark.parametrize("pitfalls", [True, False])
+def test_arms_run_by_turns(tiny_project: Project, quiet: Live, monkeypatch: pytest.MonkeyPatch,
+                           wished: bool | None, pitfalls: bool) -> None:
+    """Pitfalls unless it is refused, a program of the user's only if it is asked for."""
+    monkeypatch.setattr(turns, "LEAST_BUSY", 0.0)  # however busy this machine is
+    options = (replace(QUICK, compilers=("gcc -O0", "gcc -O2")) if pitfalls else
+               replace(QUICK, commands=("true", "true x")))
+    lines = store.read(compare.run(tiny_project, replace(options, turns=wished), quiet))
+    had = {x["round"]: x["turns"] for x in lines
+           if x["kind"] == "sample" and x["role"] == "timed" and not x["status"]["message"]}
+    assert had[0] == 0  # each alone, to be known
+    assert (had[1] > 0) == (pitfalls if wished is None else wished)
 
 
 def git(project: Project, *arguments: str) -> None:
