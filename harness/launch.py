@@ -75,18 +75,21 @@ class Run:
 
 
 def build_launcher(project: Project) -> Path:
-    """Compiles launcher.c once; kept by content."""
-    source = Path(__file__).parent / "launcher" / "launcher.c"
+    """Compiles launcher/ once; kept by content."""
+    folder = Path(__file__).parent / "launcher"
+    sources = sorted(folder.glob("*.c"))
     compiler = shutil.which("gcc") or shutil.which("clang") or shutil.which("cc")
     if compiler is None:
         raise BuildFault("no C compiler is installed: apt-get install gcc")
-    key = digest([source.read_bytes(), compiler, *LAUNCHER_FLAGS])
+    key = digest([*(path.read_bytes() for path in sorted(folder.glob("*.[ch]"))), compiler,
+                  *LAUNCHER_FLAGS])
     path = project.build / "tools" / f"launcher-{key}"
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    done = subprocess.run([compiler, *LAUNCHER_FLAGS, "-o", str(temporary), str(source)],
+    done = subprocess.run([compiler, *LAUNCHER_FLAGS, "-o", str(temporary),
+                           *map(str, sources)],
                           capture_output=True, text=True)
     if done.returncode != 0:
         raise BuildFault(f"the launcher does not build:\n{done.stderr.strip()}")

@@ -20,6 +20,8 @@
  * status: 0 if a result was written, 2 for a usage error, 3 if something of the system failed.
  */
 #define _GNU_SOURCE
+#include "launcher.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -40,45 +42,14 @@
 #include <unistd.h>
 
 enum {
-    ENV_MAX = 64,     /* --env pairs */
     PAD_MAX_B = 4096, /* a page: enough to move the stack through every alignment */
     SWEEP_MAX = 1000, /* times leftover processes are looked for */
     OBSERVE_MS = 1,   /* between two readings of statm */
-    TURNS_A_LENGTH = 256,
-    EXIT_EXEC = 127, /* as a shell says "not found" */
+    EXIT_EXEC = 127,  /* as a shell says "not found" */
     RECORD_FD = 3,
 };
 
-struct options {
-    double timeout_s;
-    double turn_ms;       /* 0: it runs without a break */
-    long cpu;             /* where each of its turns begins; -1: anywhere */
-    cpu_set_t processors; /* those that it may use */
-    long env_pad_b;
-    long long limit_b; /* of each file that the program writes */
-    const char *record, *out, *err, *result, *observe;
-    int no_aslr;
-    char *env[ENV_MAX + 4];
-    int env_count;
-    char **command;
-};
-
-/* CLOCK_MONOTONIC. */
-struct turn {
-    uint64_t begin_ns, end_ns;
-};
-
-struct outcome {
-    uint64_t wall_ns;
-    struct turn *turns;
-    size_t turn_count;
-    int status;
-    int timed_out;
-    int leftovers; /* processes that outlived the program and were killed */
-    struct rusage usage;
-};
-
-static volatile sig_atomic_t stop_signal;
+volatile sig_atomic_t stop_signal;
 
 static void
 on_stop(int number)
@@ -86,7 +57,7 @@ on_stop(int number)
     stop_signal = number;
 }
 
-static void
+void
 die(const char *what)
 {
     fprintf(stderr, "launcher: %s: %s\n", what, strerror(errno));
@@ -106,7 +77,7 @@ usage(const char *problem)
     exit(2);
 }
 
-static uint64_t
+uint64_t
 now_ns(void)
 {
     struct timespec now;
@@ -364,7 +335,7 @@ make_room(long cpu)
 }
 
 /* A process that is not running, or the caller, can run there alone from now on. */
-static void
+void
 confine(pid_t process, long cpu)
 {
     cpu_set_t one;
@@ -376,7 +347,7 @@ confine(pid_t process, long cpu)
 
 /* Starts it; a descriptor of its process, too. With --cpu it can run there alone until it is
    executed. */
-static pid_t
+pid_t
 start_program(struct options *o, int *pidfd)
 {
     int executed[2] = {-1, -1};
@@ -409,127 +380,6 @@ start_program(struct options *o, int *pidfd)
     if (*pidfd < 0) {
         kill(child, SIGKILL);
         die("pidfd_open");
-    }
-    return child;
-}
-
-/* Waits for a turn. False: there is none, as whoever gives them has gone or wants an end. */
-static int
-await_turn(void)
-{
-    char byte;
-    ssize_t got;
-
-    do
-        got = stop_signal != 0 ? 0 : read(STDIN_FILENO, &byte, 1);
-    while (got < 0 && errno == EINTR);
-    return got == 1;
-}
-
-/* Until the program has ended (true), or for so long. */
-static int
-ends_within(int pidfd, uint64_t ns)
-{
-    struct pollfd wait_for = {.fd = pidfd, .events = POLLIN};
-    struct timespec limit = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
-
-    return ppoll(&wait_for, 1, &limit, NULL) > 0;
-}
-
-/* To the program's group, and to the program if it has left that. */
-static void
-signal_all(pid_t child, int number)
-{
-    kill(-child, number);
-    if (getpgid(child) != child)
-        kill(child, number);
-}
-
-/* Lets it go on. What else runs there is slow or fast for seconds on a processor of a virtual
-   machine, so its first thread begins each turn on the same one as that of its rivals: confined
-   until it runs, as the other threads may be there first. Later it may go where it likes. */
-static void
-resume(const struct options *o, pid_t child)
-{
-    static const struct timespec until_it_runs = {0, 100000};
-
-    if (o->cpu >= 0)
-        confine(child, o->cpu);
-    signal_all(child, SIGCONT);
-    if (o->cpu < 0)
-        return;
-    nanosleep(&until_it_runs, NULL);
-    sched_setaffinity(child, sizeof(o->processors), &o->processors);
-}
-
-/* Stops it with all its threads. True: it has ended instead. */
-static int
-halt(pid_t child)
-{
-    siginfo_t info = {0};
-
-    signal_all(child, SIGSTOP);
-    while (waitid(P_PID, (id_t)child, &info, WSTOPPED | WEXITED | WNOWAIT) != 0)
-        if (errno != EINTR)
-            die("waitid");
-    if (info.si_code != CLD_STOPPED)
-        return 1;
-    waitid(P_PID, (id_t)child, &info, WSTOPPED);
-    return 0;
-}
-
-static void
-note_turn(struct outcome *result, struct turn turn)
-{
-    size_t n = result->turn_count++;
-
-    if ((n & (n - 1)) == 0) {
-        result->turns = realloc(result->turns, (n == 0 ? 1 : 2 * n) * sizeof(turn));
-        if (result->turns == NULL)
-            die("turns");
-    }
-    result->turns[n] = turn;
-    result->wall_ns += turn.end_ns - turn.begin_ns;
-}
-
-static uint64_t
-turn_length_ns(const struct options *o, size_t number)
-{
-    double ms = o->turn_ms;
-
-    for (; number >= TURNS_A_LENGTH && ms < 1000; number -= TURNS_A_LENGTH)
-        ms *= 2;
-    return (uint64_t)(ms * 1e6);
-}
-
-/* The program by turns, until it has ended or is to be killed. */
-static pid_t
-run_in_turns(struct options *o, struct outcome *result, int *pidfd)
-{
-    pid_t child = -1;
-    int ended = 0;
-
-    while (!ended && !result->timed_out) {
-        struct turn turn;
-
-        if (!await_turn()) {
-            if (child == -1)
-                exit(3);
-            stop_signal = SIGTERM;
-            result->timed_out = 1;
-            break;
-        }
-        turn.begin_ns = now_ns();
-        if (child == -1)
-            child = start_program(o, pidfd);
-        else
-            resume(o, child);
-        ended = ends_within(*pidfd, turn_length_ns(o, result->turn_count)) || halt(child);
-        turn.end_ns = now_ns();
-        note_turn(result, turn);
-        result->timed_out = !ended && (double)result->wall_ns > o->timeout_s * 1e9;
-        if (!ended && write(STDOUT_FILENO, "s", 1) != 1)
-            result->timed_out = stop_signal = SIGTERM;
     }
     return child;
 }
