@@ -95,14 +95,16 @@ def test_a_program_that_stops_itself_gets_its_turns(launcher: Launcher) -> None:
     assert stopper.ok and other.ok
 
 
-def test_a_program_that_leaves_its_group_is_stopped_too(launcher: Launcher, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", [
+    "setpgid(0, getpgid(getppid())); while (clock() < 40000) { }",  # it leaves its group
+    "if (vfork() == 0) { while (clock() < 40000) { } _exit(0); }",  # its child is stopped, it waits
+])
+def test_a_program_that_is_hard_to_stop(launcher: Launcher, tmp_path: Path, what: str) -> None:
     source = tmp_path / "p.c"
-    source.write_text("#include <unistd.h>\n#include <time.h>\nint main(void)"
-                      "{ if (fork() == 0) { setpgid(0, 0); _exit(0); }"
-                      " setpgid(0, getpgid(getppid())); while (clock() < 40000) { } return 0; }")
+    source.write_text("#include <unistd.h>\n#include <time.h>\nint main(void) { %s }" % what)
     subprocess.run(["gcc", "-O1", "-o", str(tmp_path / "p"), str(source)], check=True)
-    left, other = launcher.run_by_turns([Job(tmp_path / "p", record=False), shell("exit 0")])
-    assert left.ok and left.turns > 2 and other.ok
+    hard, other = launcher.run_by_turns([Job(tmp_path / "p", record=False), shell("exit 0")])
+    assert hard.ok and hard.turns > 2 and other.ok
 
 
 def test_an_interrupt_leaves_no_process(launcher: Launcher, tmp_path: Path,
