@@ -181,7 +181,7 @@ watch_teardown_span(struct span *s)
 void
 watch_slot_taken(struct span *s, uint32_t index)
 {
-    s->watched[index] = (struct slot_watch){s->elem_b, 0, 0}; /* no guard yet */
+    s->watched[index] = (struct slot_watch){.size = s->elem_b}; /* no guard yet */
     watch_open(span_slot(s, index), s->elem_b);
 }
 
@@ -224,6 +224,16 @@ slot_gone(const struct span *s, uint32_t index)
     if (heap_watch.valgrind)
         valgrind_gone(p);
     watch_close(p, s->elem_b);
+}
+
+bool
+watch_set_pooled(const void *p, bool pooled)
+{
+    const struct span *s = pageheap_span_of((uintptr_t)p);
+    uint32_t index = s == NULL ? 0 : span_index(s, (uintptr_t)p);
+    if (s == NULL || index >= s->nelems || span_slot(s, index) != (uintptr_t)p)
+        return false;
+    return __atomic_exchange_n(&s->watched[index].pooled, pooled, __ATOMIC_RELAXED) != 0;
 }
 
 /* ---- Guards ---- */

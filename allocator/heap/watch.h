@@ -40,6 +40,7 @@ extern struct watch heap_watch;
 struct slot_watch {
     size_t size;          /* as asked for; its guard follows, up to the slot's end */
     uint32_t made, freed; /* hook_site() */
+    uint32_t pooled;      /* not 0: it was given back to a pool */
 };
 
 /** tools: whether those that are there are told; quarantine_b: UINT64_MAX for the default. Before
@@ -80,6 +81,10 @@ size_t watch_usable_b(const struct span *s, uint32_t index);
 /** Prints what is known about an address: its object's size, who allocated and freed it. Takes no
  * lock. Nothing without SH_DEBUG_HEAP. */
 void watch_explain(const void *p);
+
+/** Notes whether the object that starts at p lies in a pool; returns what was noted before. False
+ * for what is no object's start. */
+bool watch_set_pooled(const void *p, bool pooled);
 
 /** The slots among 64 that are held. */
 uint64_t watch_held_word(const struct span *s, uint32_t word);

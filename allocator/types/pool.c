@@ -12,6 +12,7 @@
  * In a watched heap (watch.h) an item is closed while nobody may use it. With a quarantine it is
  * not kept at all, or the next one who gets it would hide the use of the one before: the collector
  * has it when nobody has an old pointer to it any more. (Go drops items while it looks for races.)
+ * Each object notes that it was put, so that putting it again is noticed where it happens.
  */
 #include <spanheap/pool.h>
 
@@ -236,8 +237,10 @@ get_slow(struct sh_pool *pool, struct cache *c)
     items = __atomic_load_n(&pool->victim, __ATOMIC_ACQUIRE);
     if (item == NULL && items != NULL)
         item = take_from_victim(items, c);
-    if (unlikely(heap_watch.on) && item != NULL)
+    if (unlikely(heap_watch.on) && item != NULL) {
         watch_open((uintptr_t)item, item_b(item));
+        watch_set_pooled(item, false);
+    }
     return item == NULL && pool->make != NULL ? pool->make() : item;
 }
 
@@ -316,12 +319,25 @@ put_own_private(struct sh_pool *pool, struct cache *c, void *item)
     return put;
 }
 
+/* In a watched heap. The tools see a second put as one more use, and name its line. */
+static void
+close_item(void *item)
+{
+    if (watch_set_pooled(item, true)) {
+        watch_check_store(item);
+        (void)*(volatile const char *)item; /* for valgrind */
+        watch_explain(item);
+        sh_fatal("sh_pool_put: %p was put before, and nobody has got it since", item);
+    }
+    watch_close((uintptr_t)item, item_b(item));
+}
+
 static __attribute__((noinline)) void
 put_slow(struct sh_pool *pool, struct cache *c, void *item)
 {
     struct chain *larger = NULL;
     if (unlikely(heap_watch.on))
-        watch_close((uintptr_t)item, item_b(item));
+        close_item(item);
     if (heap_watch.on && heap_watch.quarantine_b > 0)
         return;
     if (!__atomic_load_n(&pool->registered, __ATOMIC_ACQUIRE))

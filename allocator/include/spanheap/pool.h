@@ -30,7 +30,8 @@ struct sh_pool {
 /** An item of the pool, or a new one from make(). */
 SH_API void *sh_pool_get(struct sh_pool *pool);
 
-/** Gives an item back; the caller must not use it any more. NULL is ignored. */
+/** Gives an item back; the caller must not use it any more, nor put it again: under a tool or with
+ * SH_DEBUG_HEAP=1, an object that is put twice is fatal. NULL is ignored. */
 SH_API void sh_pool_put(struct sh_pool *pool, void *item);
 
 #ifdef __cplusplus
