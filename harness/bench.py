@@ -196,6 +196,7 @@ def specs_of(options: Options, chosen: Sequence[catalog.Pitfall], cells: matrix.
     sweep = {p.id: p.parameter.sweep for p in chosen}
     available = set(built)
     keys = [k for k in plan.program_keys(chosen, cells.cells) if k in available]
+    once = {p.id for p in chosen if p.value_only}
     detect = [ProgramKey(p.id, v, c.name) for p, v, c in plan.detections(chosen, cells)]
     roles = ["sweep"]
     if options.extras:
@@ -206,8 +207,11 @@ def specs_of(options: Options, chosen: Sequence[catalog.Pitfall], cells: matrix.
     explain = plan.explained(chosen, keys) if options.extras else []
     return [*plan.singles(detectable, ["detect"], options, defaults, sweep),
             *plan.singles(explain, ["explain"], options, defaults, sweep),
-            *plan.singles(keys, roles, options, defaults, sweep),
-            *plan.rounds(keys, options, defaults)]
+            *plan.singles([k for k in keys if k.pitfall in once], ["sweep"], options, defaults,
+                          sweep),
+            *plan.singles([k for k in keys if k.pitfall not in once], roles, options, defaults,
+                          sweep),
+            *plan.rounds(keys, options, defaults, once)]
 
 
 def store_builds(kept: store.Store, run_id: str, built: Sequence[Program | Failed],

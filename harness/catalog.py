@@ -107,6 +107,7 @@ class Pitfall:
     documented: str
     summary: str
     always: bool
+    value_only: bool  # one timed round, and no sample for time or memory
     threads: int
     timeout_s: float
     parameter: Parameter
@@ -219,6 +220,7 @@ def _build(data: Mapping[str, Any], folder: Path) -> Pitfall:
         documented=data["documented"],
         summary=data["summary"],
         always=data.get("always", False),
+        value_only=data.get("value_only", False),
         threads=data.get("threads", 1),
         timeout_s=float(data.get("timeout_s", DEFAULT_TIMEOUT_S)),
         parameter=Parameter(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.catalog import Pitfall, cell_matches
@@ -92,11 +92,13 @@ def make_spec(key: ProgramKey, role: str, round_: int, position: int, run_seed: 
                 seed_of(run_seed, source), n)
 
 
-def rounds(keys: Sequence[ProgramKey], options: Options, defaults: Mapping[str, int]) -> list[Spec]:
-    """The timed samples: rounds 1 and up, each in an order of its own."""
+def rounds(keys: Sequence[ProgramKey], options: Options, defaults: Mapping[str, int],
+           once: Collection[str] = ()) -> list[Spec]:
+    """The timed samples: rounds 1 and up, each in an order of its own. The pitfalls in `once` are
+    in the first alone."""
     result = []
     for number in range(1, options.rounds + 1):
-        order = list(keys)
+        order = [key for key in keys if number == 1 or key.pitfall not in once]
         random.Random(seed_of(options.seed, f"order {number}")).shuffle(order)
         result += [
             make_spec(key, "timed", number, position, options.seed, defaults[key.pitfall])

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness import laws, outcomes, stats, trust
 from harness.catalog import Pitfall, cell_matches
-from harness.metrics import METRICS
+from harness.metrics import METRICS, describe
 from harness.sheet import BUILD_METRICS, OTHER_ROLES, Sheet, first_line
 
 VERSION = 1
@@ -70,6 +70,7 @@ def _pitfall(sheet: Sheet, pitfall: Pitfall, cells: Sequence[str]) -> dict[str, 
     return {
         "id": pitfall.id, "title": pitfall.title, "summary": pitfall.summary,
         "documented": pitfall.documented, "always": pitfall.always,
+        "value_only": pitfall.value_only,
         "parameter": {**asdict(pitfall.parameter), "sweep": list(pitfall.parameter.sweep)},
         "variants": [{"id": v.id, "pair": v.pair, "role": v.role, "label": v.label}
                      for v in pitfall.variants],
@@ -164,9 +165,15 @@ def _ratios(sheet: Sheet, pitfall: Pitfall, cell: str) -> dict[str, Any]:
         for fix in fixes:
             names = metric_names(sheet, pitfall.id, bad, cell)
             result[f"{pair}/{fix}"] = {
-                name: _ratio(sheet, pitfall.id, bad, fix, cell, name) for name in names
+                name: _ratio(sheet, pitfall.id, bad, fix, cell, name)
+                if describe(name).exact or not pitfall.value_only else _NOT_COMPARED
+                for name in names
             }
     return result
+
+
+_NOT_COMPARED = {"ratio": None, "low": None, "high": None, "n": 0,
+                 "reason": "timed once: its claim is a value"}
 
 
 def _ratio(sheet: Sheet, pitfall: str, bad: str, fix: str, cell: str,
@@ -191,7 +198,7 @@ def _ratio(sheet: Sheet, pitfall: str, bad: str, fix: str, cell: str,
 def _flags(sheet: Sheet, catalog: Sequence[Pitfall], cells: Sequence[str],
            cell: str) -> dict[str, Any]:
     """One row of the compile-flag table: means over the programs that ran well in every cell."""
-    programs = [(p.id, v.id) for p in catalog for v in p.variants
+    programs = [(p.id, v.id) for p in catalog for v in p.variants if not p.value_only
                 if all(sheet.values(p.id, v.id, c, "ns_per_op") for c in cells)]
     line = next(found for (_, _, c), found in sheet.cells.items() if c == cell)
     row: dict[str, Any] = {

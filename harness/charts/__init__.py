@@ -24,12 +24,12 @@ _KINDS = ("flags", "forest", "pauses", "rss", "sweep", "throughput")
 
 
 def plans(summary: Mapping[str, Any]) -> Iterator[Plan]:
-    """Every chart of the run, those of the whole run first."""
+    """Every chart of the run, those of the whole run first. What a value shows is no chart."""
     yield forest.plan(summary, "ns_per_op")
     yield forest.plan(summary, "peak_rss_b")
     yield flags.plan(summary)
     for pitfall in pitfalls_of(summary):
-        if is_control(pitfall):
+        if is_control(pitfall) or pitfall.get("value_only"):
             continue
         yield from rss.plans(pitfall)
         yield from throughput.plans(pitfall)

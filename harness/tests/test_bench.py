@@ -13,7 +13,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from harness import bench, catalog, plan, rig, store
+from harness import bench, catalog, charts, plan, rig, store
 from harness.build import Builder, Program
 from harness.fault import Fault, UsageFault
 from harness.launch import Job, Launcher, Run
@@ -53,6 +53,26 @@ def test_small_run_is_stored_judged_and_valid(
     assert bad["metrics"]["peak_live_b"]["reason"] == "not known" if (
         "peak_live_b" in bad["metrics"]) else True
     assert bad["collections_at_ns"] == [5, 9]
+
+
+def test_pitfall_of_a_value_is_timed_once(
+    tiny_project: Project, quiet: Live, options: Options
+) -> None:
+    tiny.add(tiny_project, "valued", {"bad": tiny.BAD, "fixed": tiny.FIXED},
+             tiny.TOML.replace("[parameter]", "value_only = true\n[parameter]"))
+    done = bench.run(tiny_project, replace(options, extras=True, rounds=3), quiet)
+    stored = store.read(done.path)
+    roles = [line["role"] for line in stored
+             if line["kind"] == "sample" and line["pitfall"] == "valued"]
+    assert {r: roles.count(r) for r in set(roles)} == {"sweep": 2 * 3, "timed": 2}
+    summary = summarise(stored, catalog.load(tiny_project))
+    valued = next(p for p in summary["pitfalls"] if p["id"] == "valued")
+    assert [law["held"] for law in valued["laws"]] == [True, True, True]
+    ratios = valued["cells"]["gcc-O2"]["ratios"]["main/fixed"]
+    assert ratios["ns_per_op"]["ratio"] is ratios["peak_rss_b"]["ratio"] is None
+    assert ratios["work"]["ratio"] == 1
+    assert not any("valued" in chart.name for chart in charts.plans(summary))
+    assert [row["programs"] for row in summary["flags"]] == [2]  # those that have every round
 
 
 def test_nothing_is_linked_while_a_program_runs(
