@@ -1,7 +1,7 @@
-"""Who sees the mistakes of allocator/tests/seen/: each compiler and tool, at each level, without
-what the heap tells them (SH_POISON=0, -DSH_NO_ATTRIBUTES) and with it. A report counts if it names
-the line marked "here" (D), or is the heap's own fatal message (d); the fixed variant must have
-neither. allocator/README.md has the table, and it must be what is found here.
+"""Who sees the mistakes of allocator/tests/seen/ and of some pitfalls: each compiler and tool, at
+each level, without what the heap tells them (SH_POISON=0, -DSH_NO_ATTRIBUTES) and with it. A report
+counts if it names the marked line (D), or is the heap's own fatal message (d); the fixed variant
+must have neither. allocator/README.md has the table, and it must be what is found here.
 """
 
 from __future__ import annotations
@@ -24,8 +24,38 @@ from harness.project import here
 LEVELS = ("-O0", "-O2", "-Os")  # all with SEEN_LEVELS=all, which takes a minute; else one
 MEASURED = LEVELS if os.environ.get("SEEN_LEVELS") == "all" else LEVELS[1:2]
 FOLDER = here().allocator / "tests" / "seen"
-CASES = tuple(sorted(path.stem for path in FOLDER.glob("*.c")))
 FATAL = "spanheap: fatal: "
+
+
+@dataclass(frozen=True)
+class Case:
+    """A row of the table: a bad program, the fixed one, and how the line of the mistake is marked.
+    A program of tests/seen/ is both, by -DFIXED; one of a pitfall has the driver."""
+
+    name: str
+    bad: Path
+    fixed: Path
+    marker: str
+    driven: bool
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return ("--n", "1", "--count", "1", "--warmup", "0") if self.driven else ()
+
+
+def of_pitfall(name: str, pitfall: str, pair: str) -> Case:
+    """Of a pair of a pitfall's variants."""
+    bad, fixed = (here().pitfalls / pitfall / f"{role}{pair}.c" for role in ("bad", "fixed"))
+    return Case(name, bad, fixed, "/* DETECT */", True)
+
+
+CASES = {case.name: case for case in (
+    *(Case(path.stem, path, path, "/* here */", False) for path in sorted(FOLDER.glob("*.c"))),
+    of_pitfall("append-stale", "append-stale", ".realloc"),
+    of_pitfall("arena-use-after-free", "arena-use-after-free", ".told"),
+    of_pitfall("pool-double-put", "pool-use-after-put", ".twice"),
+    of_pitfall("pool-use-after-put", "pool-use-after-put", ""),
+)}
 
 
 @dataclass(frozen=True)
@@ -83,6 +113,19 @@ def heap() -> library.Library:
     return library.build(here(), library.default_cell())
 
 
+INCLUDES = (f"-I{here().allocator / 'include'}", f"-I{here().pitfalls}")
+
+
+@cache
+def driver() -> tuple[str, ...]:
+    """The objects of the pitfalls' driver, without a tool's code in them."""
+    folder = Path(tempfile.mkdtemp(dir=heap().folder))
+    sources = sorted(here().pitfalls.glob("*.c"))
+    subprocess.run(["gcc", "-std=gnu17", "-O2", "-g", "-pthread", *INCLUDES, "-c",
+                    *map(str, sources)], cwd=folder, check=True)
+    return tuple(str(folder / f"{source.stem}.o") for source in sources)
+
+
 def call(command: list[str], settings: tuple[str, ...] = ()) -> str:
     """What a command prints; its status says nothing, a crash is no detection."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("SH_")}
@@ -93,42 +136,44 @@ def call(command: list[str], settings: tuple[str, ...] = ()) -> str:
     return done.stdout + done.stderr
 
 
-def report(detector: Detector, case: str, level: str, fixed: bool, told: bool,
+def report(detector: Detector, case: Case, level: str, fixed: bool, told: bool,
            folder: Path) -> str:
     """What the detector says of one variant at one level."""
-    source = FOLDER / f"{case}.c"
-    program = folder / f"{case}-{fixed}-{told}{level}-{DETECTORS.index(detector)}"
+    source = case.fixed if fixed else case.bad
+    program = folder / f"{case.name}-{fixed}-{told}{level}-{DETECTORS.index(detector)}"
     command = [detector.compiler, "-std=gnu17", "-g", level, *detector.flags,
                *(["-DFIXED"] if fixed else []), *([] if told else ["-DSH_NO_ATTRIBUTES"]),
                "-fno-diagnostics-color", "-fno-omit-frame-pointer",
-               f"-I{here().allocator / 'include'}", str(source), "-o", str(program),
+               *INCLUDES, str(source), *(driver() if case.driven else ()), "-o", str(program),
                f"-L{heap().folder}", "-lspanheap", f"-Wl,-rpath,{heap().folder}", "-pthread"]
     said = call(command)
     if not detector.runs:
         return said
-    return call([*detector.tool, str(program)], detector.settings if told else ("SH_POISON=0",))
+    return call([*detector.tool, str(program), *case.arguments],
+                detector.settings if told else ("SH_POISON=0",))
 
 
-def first_place(said: str, case: str) -> int | None:
+def first_place(said: str, source: Path) -> int | None:
     """The first line of the case's own source that a report names."""
-    match = re.search(rf"{re.escape(case)}\.c:(\d+)", said)
+    match = re.search(rf"{re.escape(source.name)}:(\d+)", said)
     return int(match[1]) if match else None
 
 
-def letter(detector: Detector, case: str, level: str, told: bool, folder: Path) -> str:
+def letter(detector: Detector, case: Case, level: str, told: bool, folder: Path) -> str:
     """How it is seen; a dot: it is not."""
-    lines = (FOLDER / f"{case}.c").read_text(encoding="utf-8").splitlines()
-    here_line = next(n for n, line in enumerate(lines, 1) if "/* here */" in line)
+    lines = case.bad.read_text(encoding="utf-8").splitlines()
+    marked = next(n for n, line in enumerate(lines, 1) if case.marker in line)
     said = report(detector, case, level, False, told, folder)
     warned = detector.runs or "warning:" in said
-    seen = "D" if warned and first_place(said, case) == here_line else "d" if FATAL in said else "."
+    named = warned and first_place(said, case.bad) == marked
+    seen = "D" if named else "d" if FATAL in said else "."
     if seen != ".":
         fixed = report(detector, case, level, True, told, folder)
-        assert first_place(fixed, case) is None and FATAL not in fixed, fixed
+        assert first_place(fixed, case.fixed) is None and FATAL not in fixed, fixed
     return seen
 
 
-def cell(detector: Detector, case: str, folder: Path) -> str:
+def cell(detector: Detector, case: Case, folder: Path) -> str:
     """As in the table: the levels without, and with; those that are not measured left out."""
     def letters(told: bool) -> str:
         return "".join(letter(detector, case, level, told, folder) for level in MEASURED)
@@ -148,13 +193,14 @@ def test_every_case_has_its_row() -> None:
     assert set(documented()) == set(CASES)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", sorted(CASES))
 def test_table_says_who_sees_it(case: str, tmp_path: Path) -> None:
-    heap()
+    driver()
     lacking = {d.name: missing(d) for d in DETECTORS}
+    row = CASES[case]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         measured = list(pool.map(
-            lambda d: cell(d, case, tmp_path) if lacking[d.name] is None else None, DETECTORS))
+            lambda d: cell(d, row, tmp_path) if lacking[d.name] is None else None, DETECTORS))
     told = [" ".join("".join(half[LEVELS.index(level)] for level in MEASURED)
                      for half in cell_.split(" ")) for cell_ in documented()[case]]
     assert [m if m is not None else t for m, t in zip(measured, told, strict=True)] == told
