@@ -25,9 +25,10 @@ from harness.rig import NEVER, ByTurns, Tick, begin_on
 STARTUP_RUNS, STARTUP_WARMUP = 12, 2
 INSTRUCTION_COUNT = 3  # rounds under callgrind, about 50 times slower
 # What makes every run of a program do the same: one thread, all of a collection in one stop, none
-# by time, and the C library's code for plain x86-64 whatever the processor offers.
+# by time, the heap as it is without valgrind (which it would tell what is freed, where it was built
+# with valgrind's header), and the C library's code for plain x86-64 whatever the processor offers.
 DETERMINISTIC = (
-    ("SH_MODE", "stw"), ("SH_WORKERS", "0"), ("SH_GC_PERIOD", "0"),
+    ("SH_MODE", "stw"), ("SH_WORKERS", "0"), ("SH_GC_PERIOD", "0"), ("SH_POISON", "0"),
     ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-AVX,-AVX2,-AVX512F,-AVX512VL,-ERMS,-FSRM,-RTM"),
 )
 EXACT = ("instructions", "instructions_per_op", "allocs", "alloc_b", "frees", "collections",
