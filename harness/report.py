@@ -7,7 +7,6 @@ as SVG; nothing is fetched and no script is needed.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -18,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness import report_tables as tables
+from harness import store
 from harness.charts.model import Chart
 from harness.report_view import (
     Json,
@@ -44,14 +44,7 @@ def write(summary: Mapping[str, Any], charts: Sequence[Chart], out: Path,
     """Writes the page into the folder `out` (or to `out`, if that ends in .html), atomically.
     fidelity: what is in fidelity.json, if it was made."""
     path = out if out.suffix == ".html" else out / _FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    page = render(summary, charts, fidelity)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    store.replace_file(path, render(summary, charts, fidelity))
     return path
 
 

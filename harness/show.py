@@ -22,9 +22,8 @@ def summary_of(project: Project, path: Path) -> dict[str, Any]:
     """The summary of a stored run, judged by the pitfalls as they stand now."""
     lines = store.read(path)
     run = store.run_line(lines, path)
-    if run["target"] == "peers":
-        raise UsageFault(f"{run['run']} is a run of make peers:"
-                         f" python3 -m harness peers --run {run['run']} judges it")
+    if run["target"] != "bench":
+        raise UsageFault(f"{run['run']} is a run of make {run['target']}, not of make bench")
     return summarise(lines, catalog.load(project))
 
 

@@ -32,6 +32,7 @@ def test_help_shows_a_real_command(verb: str, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize("arguments", [[], ["bensh"], ["bench", "--rouns", "3"],
                                        ["bench", "--rounds", "0"], ["bench", "--rounds", "x"],
+                                       ["validate", "--trials", "0"],
                                        ["repro"], ["repro", "x", "--gdb", "--perf"]])
 def test_wrong_command_line_is_a_usage_error(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -200,6 +201,53 @@ def test_bench_writes_everything_and_prints_where_it_is(
     assert "\x1b[" not in captured.out + captured.err
 
 
+@pytest.mark.parametrize("target", ["compare", "soak", "check"])
+@pytest.mark.parametrize("verb", ["report", "laws"])
+def test_run_of_another_target_leaves_the_report_alone(
+    tiny_project: Project, quiet: Live, options: Options, target: str, verb: str,
+    capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id = measured(tiny_project, quiet, options)
+    before = (tiny_project.latest / store.RUN_FILE).read_bytes()
+    path = tiny_project.results / run_id / store.RUN_FILE
+    path.write_text(path.read_text().replace('"target":"bench"', f'"target":"{target}"'))
+    assert run(tiny_project, verb, "--run", run_id) == 2
+    assert f"is a run of make {target}, not of make bench" in capsys.readouterr().err
+    assert (tiny_project.latest / store.RUN_FILE).read_bytes() == before
+    # Under a name that does not tell: what the file says counts.
+    path.write_text("\n" + path.read_text())
+    assert run(tiny_project, verb, "--run", run_id) == 2
+
+
+@pytest.mark.parametrize("verb", ["fuzz", "stress", "soak", "fidelity"])
+def test_place_of_results_is_looked_at_first(
+    tiny_project: Project, tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", Path("/proc/no")):
+        assert run(tiny_project, verb, "--out", str(out)) == 4
+        error = capsys.readouterr().err
+        assert "cannot be written" in error and "OUT=dir" in error
+
+
+@pytest.mark.parametrize("verb", ["doctor", "validate", "baseline"])
+def test_interrupt_says_what_is_kept(
+    tiny_project: Project, verb: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.doctor.run", interrupted)
+    monkeypatch.setattr("harness.validate.run", interrupted)
+    monkeypatch.setattr("harness.check.measure_exact", interrupted)
+    assert run(tiny_project, verb) == 130
+    error = capsys.readouterr().err
+    assert error.startswith("interrupted")
+    assert ("RESUME=1" in error) if verb == "baseline" else (f"make {verb} begins anew" in
+                                                             " ".join(error.split()))
+
+
 def test_table_is_printed_by_its_module() -> None:
     assert callable(table.show)
 
@@ -302,6 +350,7 @@ def test_bench_ends_in_4_where_a_variant_does_not_build(
 def test_figures_that_are_no_figures_are_named(
     tiny_project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for arguments in (["bench", "--rounds", "x"], ["stress", "--minutes", "x"]):
+    for arguments in (["bench", "--rounds", "x"], ["stress", "--minutes", "x"],
+                      ["validate", "--trials", "x"]):
         assert run(tiny_project, *arguments) == 2
         assert "not x" in capsys.readouterr().err
