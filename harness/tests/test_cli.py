@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -316,6 +317,46 @@ def test_knob_that_is_0_is_off() -> None:
     for target in ("bench", "peers"):
         text = make("-n", target, "QUICK=0", "RESUME=0").stdout
         assert "--quick" not in text and "--resume" not in text
+
+
+KNOBS = re.findall(r"\b[A-Z]+(?==)", re.search(  # type: ignore[union-attr]
+    r"# Knobs:.*?# They", (ROOT / "Makefile").read_text(), re.DOTALL)[0])
+ARMS = [*"ABCDEFGH", *(f"CMD_{letter}" for letter in "ABCDEFGH")]
+
+
+@pytest.mark.parametrize("target", re.findall(
+    r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+def test_make_says_what_a_target_takes(target: str) -> None:
+    """A variable of the environment is taken without a word, so that all can be given at once."""
+    names = [*KNOBS, "PITFALLS", "CELLS", "BASE", "ALLOC", "SRC", "ARGS", *ARMS]
+    marked = {name: f"of-{name}-" for name in names}
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True,
+                          env=CLEAN | marked)
+    text = done.stdout
+    taken = {name for name in names if marked[name] in text or f'"${name}"' in text}
+    taken |= {name for name in ("QUICK", "RESUME", "INSTR") if f"--{name.lower()}" in text}
+    refused = make("-n", target, "NO_SUCH=1")
+    assert refused.returncode == 2
+    words = refused.stderr.split("; it takes ")[1].split(".")[0].split()
+    assert set(words) - {"no", "variable"} == taken
+    assert make("-n", target, *(f"{name}=x" for name in taken)).returncode == 0
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["bench", "PITFALS=escape"], "make bench does not take PITFALS; it takes CELLS"),
+    (["bench", "MINUTES=3"], "make bench does not take MINUTES"),
+    (["clean", "CELLS=x"], "it takes no variable"),
+    (["bensh", "QUICK=1"], "No rule to make target 'bensh'"),
+])
+def test_make_names_a_variable_that_does_nothing(arguments: list[str], words: str) -> None:
+    done = make("-n", *arguments)
+    assert done.returncode == 2 and words in done.stderr
+
+
+def test_variables_of_a_make_above_are_its_own() -> None:
+    done = subprocess.run(["make", "-n", "list", "THEIRS=1"], cwd=ROOT, capture_output=True,
+                          text=True, env=CLEAN | {"MAKELEVEL": "1"})
+    assert done.returncode == 0
 
 
 def test_module_runs_as_a_command() -> None:
