@@ -248,6 +248,11 @@ def _report(args: argparse.Namespace, project: Project, console: Console) -> int
     show.write_laws(project, summary)
     report = show.write_report(project, summary, console)
     show.print_table(summary, console, _places(project, path, report))
+    newest = store.runs_of(project, "bench")[-1:]
+    if args.run is None and newest and newest[0].name > summary["run"]["run"] and not (
+            newest[0] / bench.COMPLETE).exists():
+        console.print(f"note: {newest[0].name} is newer, and not complete: RUN={newest[0].name}"
+                      " shows what there is of it", highlight=False, soft_wrap=True)
     return OK
 
 

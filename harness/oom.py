@@ -1,9 +1,9 @@
 """Was a process killed because memory ran out? The kernel ends it by SIGKILL, without a word.
 
-It counts what it kills (oom_kill, since Linux 4.13): of each cgroup in its memory.events (version 2)
-or memory.oom_control (version 1), and of the whole machine in /proc/vmstat. What counts is the
-harness's own cgroup, where its programs run, too; the machine's count, in which every container is,
-only makes it probable. The limit is read beside; what is not there is not known.
+It counts what it kills (oom_kill, since Linux 4.13): of each cgroup in its memory.events (version
+2) or memory.oom_control (version 1), and of the whole machine in /proc/vmstat. What counts is the
+harness's own cgroup, where its programs run, too; the machine's count, in which every container
+is, only makes it probable. The limit is read beside; what is not there is not known.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _UNLIMITED_B = 1 << 60  # version 1 writes nearly 2^63 where there is no limit
 
 
 def kills(proc: Path = PROC) -> int:
-    """How many the kernel has killed so far, of this cgroup if that is known, else of the machine; 0
-    where it does not say."""
+    """How many the kernel has killed so far, of this cgroup if that is known, else of the machine;
+    0 where it does not say."""
     own = _own_kills(proc)
     return _counted(proc / "vmstat") or 0 if own is None else own
 

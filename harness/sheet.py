@@ -19,6 +19,7 @@ class Sheet:
 
     def __init__(self, lines: Iterable[dict[str, Any]]) -> None:
         self.run: dict[str, Any] | None = None
+        self.runs: dict[str, dict[str, Any]] = {}  # by id: of a merged file, all
         # A merged file has several runs: a pitfall's figures are those of the first that has it,
         # never a mixture. The others are kept apart: pitfall -> the lines of each run.
         self.others: dict[str, dict[str, list[dict[str, Any]]]] = {}
@@ -29,6 +30,7 @@ class Sheet:
         for line in lines:
             if line["kind"] == "run":
                 self.run = self.run or line
+                self.runs[line["run"]] = line
                 continue
             pitfall = line["pitfall"]
             if pitfall is not None and owner.setdefault(pitfall, line["run"]) != line["run"]:

@@ -26,6 +26,7 @@ from harness.project import Project
 from harness.samples import VERSION
 
 RUN_FILE = "run.jsonl"
+JUDGED_AGAIN = ("compare", "peers")  # targets whose verb takes --run
 STAMP = len("20260102-030405")  # what a run id begins with
 SYNC_EVERY_S = 1.0
 _TEXT, _MAYBE = (str,), (str, type(None))
@@ -211,6 +212,12 @@ def runs_of(project: Project, target: str) -> list[Path]:
     return [folder for folder in runs(project) if target_of(folder / RUN_FILE) == target]
 
 
+def of_another(run: str, kind: str | None, target: str) -> UsageFault:
+    """What to say of a run that is not one of `target`."""
+    hint = f": python3 -m harness {kind} --run {run} judges it" if kind in JUDGED_AGAIN else ""
+    return UsageFault(f"{run} is a run of make {kind}, not of make {target}{hint}")
+
+
 def find(project: Project, run: str | None, target: str = "bench") -> Path:
     """The file of a target's run by its id or folder; of bench the latest if none is named. A run
     of another target is a UsageFault."""
@@ -228,7 +235,7 @@ def find(project: Project, run: str | None, target: str = "bench") -> Path:
         if found.is_file():
             kind = target_of(found)
             if kind not in (None, target):
-                raise UsageFault(f"{run} is a run of make {kind}, not of make {target}")
+                raise of_another(run, kind, target)
             return found
     known = ", ".join(p.name for p in runs_of(project, target)[-5:]) or "none"
     raise UsageFault(f"no run '{run}' of make {target} in {project.results} (there are: {known})")

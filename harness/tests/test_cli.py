@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -249,6 +250,32 @@ def test_interrupt_says_what_is_kept(
                                                              " ".join(error.split()))
 
 
+def test_report_of_an_interrupted_run_says_so(
+    tiny_project: Project, quiet: Live, options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = measured(tiny_project, quiet, replace(options, rounds=2))
+    cut = tiny_project.results / "20990101-000000-bench-cut"
+    cut.mkdir()
+    text = (tiny_project.results / whole / store.RUN_FILE).read_text()
+    (cut / store.RUN_FILE).write_text(text[:-20])  # in the last line: a sample of round 2
+    assert run(tiny_project, "report") == 0
+    said = capsys.readouterr().out
+    assert "note: interrupted" not in said and "20990101-000000-bench-cut is newer, and not" in said
+    assert run(tiny_project, "report", "--run", cut.name) == 0
+    assert "note: interrupted: 3 of 4 timed samples, 1 to 2 of 2 rounds" in capsys.readouterr().out
+    page = (tiny_project.latest / "report.html").read_text()
+    assert "interrupted: 3 of 4 timed samples" in page
+    assert "1 to 2 of 2" in page and "a quick run: 1 to 2 short rounds give ratios" in page
+
+
+def test_report_names_the_run_that_was_begun(
+    tiny_project: Project, quiet: Live, options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id = bench.run(tiny_project, options, quiet).run_id
+    assert run(tiny_project, "report") == 4
+    assert f"{run_id} was begun: RUN={run_id} takes what there is" in capsys.readouterr().err
+
+
 def test_table_is_printed_by_its_module() -> None:
     assert callable(table.show)
 
@@ -319,8 +346,7 @@ def test_knob_that_is_0_is_off() -> None:
         assert "--quick" not in text and "--resume" not in text
 
 
-KNOBS = re.findall(r"\b[A-Z]+(?==)", re.search(  # type: ignore[union-attr]
-    r"# Knobs:.*?# They", (ROOT / "Makefile").read_text(), re.DOTALL)[0])
+KNOBS = re.findall(r"\b[A-Z]+(?==)", (ROOT / "Makefile").read_text().split("# They")[0])
 ARMS = [*"ABCDEFGH", *(f"CMD_{letter}" for letter in "ABCDEFGH")]
 
 
