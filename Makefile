@@ -23,9 +23,49 @@ ARM = $(foreach name,$(2),$(if $($(name)),$(1)="$$$(name)"))
 LETTERS := A B C D E F G H
 STORED := $(OUTDIR) $(if $(RUN),--run '$(RUN)')
 
+VERBS := help deps build test stress soak fuzz lint list bench compare check baseline \
+	doctor validate export peers fidelity laws report reference repro new-pitfall install clean
+
+# What each target takes from the command line. All else would change nothing, and is an error.
+ARMS := $(LETTERS) $(LETTERS:%=CMD_%)
+TAKES.build := OUT PITFALLS CELLS PROFILE
+TAKES.list := $(TAKES.build)
+TAKES.bench := $(TAKES.build) QUICK ROUNDS RESUME INSTR SEED HOSTS
+TAKES.peers := OUT QUICK ROUNDS RESUME WORKS SEED RUN
+TAKES.compare := OUT QUICK ROUNDS RESUME $(ARMS) BASE ALLOC SRC ARGS LIBS PITFALLS \
+	CELLS TIMEOUT SEED RUN
+TAKES.check := $(TAKES.build) BASE ROUNDS JUNIT RESUME
+TAKES.baseline := $(TAKES.build) RESUME
+TAKES.doctor := OUT ROUNDS CELLS
+TAKES.validate := OUT TRIALS PITFALLS
+TAKES.export := OUT FORMAT OF TO
+TAKES.fidelity := OUT
+TAKES.test := PYTEST
+TAKES.stress := OUT MINUTES SEED
+TAKES.soak := OUT MINUTES
+TAKES.fuzz := OUT MINUTES TARGETS SEED
+TAKES.laws := OUT RUN
+TAKES.report := $(TAKES.laws)
+TAKES.reference := OUT
+TAKES.repro := OUT RUN SAMPLE
+TAKES.new-pitfall := ID
+TAKES.install := PREFIX
+
 .DEFAULT_GOAL := help
-.PHONY: help deps build test stress soak fuzz lint list bench compare check baseline doctor validate export \
-	peers fidelity laws report reference repro new-pitfall install clean
+GOALS := $(or $(MAKECMDGOALS),$(.DEFAULT_GOAL))
+TAKEN := $(sort $(foreach goal,$(GOALS),$(TAKES.$(goal))))
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
+IN_VAIN := $(filter-out $(TAKEN) PYTHON SHELL MAKEFLAGS,$(GIVEN))
+# A make above this one hands down variables that are its own.
+ifeq ($(or $(MAKELEVEL),0),0)
+ifeq ($(filter-out $(VERBS),$(GOALS)),)
+ifneq ($(IN_VAIN),)
+$(error make $(GOALS) does not take $(IN_VAIN); it takes $(or $(TAKEN),no variable))
+endif
+endif
+endif
+
+.PHONY: $(VERBS)
 .NOTPARALLEL:
 
 help: ## this list

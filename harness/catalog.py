@@ -7,6 +7,7 @@ by schema/pitfall.schema.json. A wrong file is refused with its name and the key
 from __future__ import annotations
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -358,6 +359,35 @@ def _check_name(pitfall: Pitfall, name: str, where: str, *also: str) -> None:
                          f" '{nearest}')")
 
 
+def _check_bounds(pitfall: Pitfall, law: Law, where: str) -> None:
+    """Some value must be able to meet the bounds, as far as they are known without measuring."""
+    known: dict[str, float] = {}
+    for key in ("equals", "at_least", "at_most"):
+        plain, formula = getattr(law, key), getattr(law, f"{key}_expr")
+        if plain is not None and formula is not None:
+            raise UsageFault(f"{where}: {key} and {key}_expr: give one of them")
+        if formula is not None and set(expression.names(formula)) <= {"n"}:
+            try:
+                plain = expression.evaluate(formula, {"n": float(pitfall.parameter.default)})
+            except UsageFault as fault:
+                raise UsageFault(f"{where}: {key}_expr: {fault}") from fault
+        if plain is not None:
+            known[key] = plain
+    if law.within is not None:
+        if {"at_least", "at_most"} & known.keys() or law.at_least_expr or law.at_most_expr:
+            raise UsageFault(f"{where}: within is at_least and at_most in one: give it alone")
+        known["at_least"], known["at_most"] = law.within
+    for key, value in known.items():
+        if not math.isfinite(value):
+            raise UsageFault(f"{where}: {key}: {value} is no bound")
+    low = known.get("at_least", -math.inf)
+    high = known.get("at_most", math.inf)
+    equals = known.get("equals")
+    if low > high or (equals is not None and not low <= equals <= high):
+        said = ", ".join(f"{key} {value:g}" for key, value in known.items())
+        raise UsageFault(f"{where}: can never hold: no value meets {said} at once")
+
+
 def _check_law(pitfall: Pitfall, law: Law, where: str) -> None:
     _check_name(pitfall, law.metric, f"{where}: metric")
     given = [name for name in (*_BOUNDS, *_EXPRESSIONS) if getattr(law, name) is not None]
@@ -372,6 +402,7 @@ def _check_law(pitfall: Pitfall, law: Law, where: str) -> None:
                 raise UsageFault(f"{where}: {name}: {fault}") from fault
             for one in used:
                 _check_name(pitfall, one, f"{where}: {name}", "n")
+    _check_bounds(pitfall, law, where)
     if law.pair is not None and law.pair not in {v.pair for v in pitfall.variants}:
         raise UsageFault(f"{where}: pair: no variant has the pair '{law.pair}'")
     if law.kind in ("ratio", "difference"):

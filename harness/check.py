@@ -174,8 +174,8 @@ def renew(project: Project, path: Path) -> tuple[list[Checked], Path]:
 
 
 def verdict_code(result: Result) -> int:
-    """0 fine, 1 a regression, 3 nothing could be compared or base against head is not to be
-    trusted, 4 a program that should have figures has none."""
+    """0 fine, 1 a regression, 3 nothing could be compared, or not a program that could be before,
+    or base against head is not to be trusted, 4 a program that should have figures has none."""
     if result.regressions or result.slower:
         return LAW_FAILED
     words = {one.verdict for one in result.rows}
@@ -183,4 +183,5 @@ def verdict_code(result: Result) -> int:
         return FAILED
     if result.comparison is not None and result.comparison.untrusted:
         return UNCLEAR
-    return UNCLEAR if not words & {SAME, BETTER} else OK
+    unclear = check_rows.NOT_COMPARED in words or not words & {SAME, BETTER}
+    return UNCLEAR if unclear else OK

@@ -1,7 +1,8 @@
 """The gate's judgement of exact figures against the baseline. Pure.
 
-Three things are told apart: a figure that moved (`worse`, `better`), a baseline that does not speak
-of this program (its own sources have changed, or it is new), and a baseline of another place.
+Four things are told apart: a figure that moved (`worse`, `better`), a baseline that does not speak
+of this program (its own sources have changed, or it is new), a baseline of another place, and a
+program that cannot be counted here.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from typing import Any
 
 from harness import baseline, target
 from harness.baseline import Known
-from harness.metrics import describe
+from harness.metrics import describe, percent
 from harness.sheet import Sheet, first_line
 from harness.verdicts import BETTER, SAME, WORSE, compare, judge
 
 TARGET = "check"
 METRICS = ("instructions", "text_b", "allocs", "alloc_b", "collections", "peak_live_b")
 NEW, CHANGED, ELSEWHERE, FAILED = "new", "changed source", "another place", "failed"
+NOT_COMPARED = "not compared"  # it cannot be counted here: a reason and no failure
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,11 @@ def head(sheet: Sheet) -> tuple[list[Known], list[Checked]]:
         if not samples:
             continue
         sample = samples[-1]
-        if sample["status"]["message"] or "instructions" not in sample["metrics"]:
-            reason = (sample["status"]["message"]
-                      or sample["reasons"].get("instructions", "no figure"))
-            failed.append(Checked(subject, "instructions", None, None, FAILED,
-                                  reason=first_line(reason)))
+        message, why = sample["status"]["message"], sample["reasons"].get("instructions")
+        if message or "instructions" not in sample["metrics"]:
+            word = NOT_COMPARED if why and not message else FAILED
+            failed.append(Checked(subject, "instructions", None, None, word,
+                                  reason=first_line(message or why or "no figure")))
             continue
         metrics = {**sample["metrics"], "text_b": built["text_b"]}
         place = baseline.place_of(run.get("machine") or {}, run.get("tools") or {},
@@ -118,7 +120,7 @@ def counts(rows: Sequence[Checked]) -> dict[str, int]:
 def interesting(rows: Sequence[Checked]) -> list[Checked]:
     """Everything but what is the same, the worst first."""
     order = {verdict: place for place, verdict in enumerate(
-        (FAILED, WORSE, ELSEWHERE, CHANGED, NEW, BETTER))}
+        (FAILED, WORSE, NOT_COMPARED, ELSEWHERE, CHANGED, NEW, BETTER))}
     return sorted((one for one in rows if one.verdict != SAME),
                   key=lambda one: (order.get(one.verdict, 0), -abs((one.moved or 1) - 1)))
 
@@ -129,7 +131,7 @@ def document(run: Mapping[str, Any], rows: Sequence[Checked],
     found = [target.row(
         one.subject, one.metric, value=one.new, peer=one.old, peer_name="baseline",
         ratio=one.moved, n=1, verdict=one.verdict, reason=one.reason,
-        goal=f"within {100 * one.margin:.3g} % of the baseline",
+        goal=f"within {percent(one.margin, 3)} of the baseline",
         met=one.verdict in (SAME, BETTER) if one.verdict in (SAME, BETTER, WORSE) else None)
         for one in rows]
     return target.document(TARGET, run, [*found, *(dict(row) for row in compared)])
@@ -139,8 +141,9 @@ def title(one: Checked) -> str:
     """growth.bad/gcc-O2: instructions of the timed region 2.1 % more."""
     name = describe(one.metric).title
     if one.verdict in (WORSE, BETTER) and one.moved is not None:
-        change = 100 * (one.moved - 1)
-        return f"{one.subject}: {name} {abs(change):.3g} % {'more' if change > 0 else 'less'}"
+        change = one.moved - 1
+        return (f"{one.subject}: {name} {percent(abs(change), 3)}"
+                f" {'more' if change > 0 else 'less'}")
     if one.verdict in (WORSE, BETTER):
         return f"{one.subject}: {name} from {one.old} to {one.new}"
     return f"{one.subject}: {one.reason}"

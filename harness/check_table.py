@@ -10,7 +10,7 @@ from harness import check_rows, compare_table
 from harness.check_rows import FAILED, Checked
 from harness.compare_rows import Found
 from harness.compare_table import Comparison
-from harness.metrics import describe, exact
+from harness.metrics import describe, exact, percent
 from harness.table import Places, say_places, speaker
 from harness.verdicts import BETTER, SAME, WORSE
 
@@ -23,7 +23,10 @@ def figures(one: Checked) -> str:
     if one.old is None or one.new is None:
         return "–" if one.new is None else exact(one.new)
     text = f"{exact(one.old)} → {exact(one.new)}"
-    return text if one.moved is None else f"{text} ({100 * (one.moved - 1):+.3g} %)"
+    if one.moved is None:
+        return text
+    change = one.moved - 1
+    return f"{text} ({'-' if change < 0 else '+'}{percent(abs(change), 3)})"
 
 
 def print_rows(rows: Sequence[Checked], console: Console) -> None:

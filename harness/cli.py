@@ -248,6 +248,11 @@ def _report(args: argparse.Namespace, project: Project, console: Console) -> int
     show.write_laws(project, summary)
     report = show.write_report(project, summary, console)
     show.print_table(summary, console, _places(project, path, report))
+    newest = store.runs_of(project, "bench")[-1:]
+    if args.run is None and newest and newest[0].name > summary["run"]["run"] and not (
+            newest[0] / bench.COMPLETE).exists():
+        console.print(f"note: {newest[0].name} is newer, and not complete: RUN={newest[0].name}"
+                      " shows what there is of it", highlight=False, soft_wrap=True)
     return OK
 
 
@@ -337,6 +342,7 @@ def _test(args: argparse.Namespace, project: Project, console: Console) -> int:
 def _stress(args: argparse.Namespace, project: Project, console: Console) -> int:
     from harness import stress
 
+    store.make_folder((project.out or project.build) / "stress")
     seed = bench.fresh_seed() if args.seed is None else args.seed
     return stress.run(project, args.minutes, seed, console)
 
@@ -344,6 +350,8 @@ def _stress(args: argparse.Namespace, project: Project, console: Console) -> int
 def _soak(args: argparse.Namespace, project: Project, console: Console) -> int:
     from harness import soak
 
+    for folder in (project.results, (project.out or project.build) / "soak"):
+        store.make_folder(folder)
     with Live(Console(stderr=True)) as live:
         return soak.run(project, args.minutes, live, console)
 
@@ -354,6 +362,7 @@ def _fuzz(args: argparse.Namespace, project: Project, console: Console) -> int:
     for target in args.targets:
         if target not in fuzz.TARGETS:
             raise UsageFault(f"no target '{target}'; there are: {' '.join(fuzz.TARGETS)}")
+    store.make_folder((project.out or project.build) / "fuzz")
     seed = bench.fresh_seed() if args.seed is None else args.seed
     return fuzz.run(project, args.targets or tuple(fuzz.TARGETS), args.minutes, seed, console,
                     renew=args.renew_seeds)
@@ -362,6 +371,7 @@ def _fuzz(args: argparse.Namespace, project: Project, console: Console) -> int:
 def _fidelity(args: argparse.Namespace, project: Project, console: Console) -> int:
     from harness import fidelity
 
+    store.make_folder(project.latest)
     with Live(Console(stderr=True)) as live:
         return fidelity.run(project, live, console)
 

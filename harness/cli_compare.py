@@ -23,18 +23,21 @@ from harness import (
     compare_table,
     doctor,
     exports,
+    fidelity,
     merge,
     plan,
     store,
     target,
     validate,
 )
-from harness.fault import FAILED, LAW_FAILED, OK, UNCLEAR, Fault
+from harness.fault import FAILED, LAW_FAILED, OK, UNCLEAR, Fault, UsageFault
 from harness.progress import Live
 from harness.project import Project
 from harness.verdicts import WORSE
 
 INTERRUPTED = 130
+MOST_SECONDS = 1_000_000
+EXPORTED = ("bench", "compare", "check", "peers", "soak", "fidelity")
 AddVerb = Callable[[str, str, str], argparse.ArgumentParser]
 
 
@@ -44,6 +47,23 @@ def _quoted(text: str) -> tuple[str, ...]:
         return tuple(shlex.split(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= MOST_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"a time-out is more than 0 and at most {MOST_SECONDS:,} seconds, not {text}")
+    return value
+
+
+def _trials(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"trials are 1 to 1000, not {text}")
+    return int(text)
 
 
 def add(verb: AddVerb, words: Callable[[str], tuple[str, ...]], rounds: Callable[[str], int],
@@ -65,10 +85,10 @@ def add(verb: AddVerb, words: Callable[[str], tuple[str, ...]], rounds: Callable
                        help="arguments of your program")
     added.add_argument("--libs", type=_quoted, default=(), metavar='"-lm"',
                        help="libraries to link your program with")
-    added.add_argument("--timeout", type=float, default=compare.PROGRAM_TIMEOUT_S, metavar="S",
+    added.add_argument("--timeout", type=_seconds, metavar="S",
                        help="seconds after which your program is stopped (default 300)")
     added.add_argument("--pitfalls", type=words, default=(), metavar='"A B"', help="only these")
-    added.add_argument("--cell", default=plan.CALIBRATION_CELL, metavar="CELL",
+    added.add_argument("--cell", metavar="CELL",
                        help="with --base: what both are compiled with (default gcc-O2)")
     added.add_argument("--quick", action="store_true", help="6 rounds: ratios without verdicts")
     added.add_argument("--rounds", type=rounds, metavar="N",
@@ -104,7 +124,7 @@ def add_gate(verb: AddVerb, words: Callable[[str], tuple[str, ...]], rounds: Cal
         if name == "check":
             added.add_argument("--base", metavar="REVISION",
                                help="also time and memory, this revision against the working tree")
-            added.add_argument("--rounds", type=rounds, default=plan.DEFAULT_ROUNDS, metavar="N",
+            added.add_argument("--rounds", type=rounds, metavar="N",
                                help="with --base (default 20)")
             added.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML here")
             added.add_argument("--github", action="store_true",
@@ -118,7 +138,7 @@ def add_gate(verb: AddVerb, words: Callable[[str], tuple[str, ...]], rounds: Cal
     added.add_argument("--seed", type=int, metavar="N", help="of layout and environment")
     added = verb("validate", "find out whether the method keeps its promises on this machine",
                  "--trials 20")
-    added.add_argument("--trials", type=rounds, default=validate.TRIALS, metavar="N",
+    added.add_argument("--trials", type=_trials, default=validate.TRIALS, metavar="N",
                        help="comparisons of each kind (default 20)")
     added.add_argument("--pitfalls", type=words, default=(), metavar='"A B"',
                        help="only these are compared with themselves")
@@ -131,20 +151,35 @@ def add_gate(verb: AddVerb, words: Callable[[str], tuple[str, ...]], rounds: Cal
     added.add_argument("--format", required=True, choices=list(exports.FORMATS), dest="format_",
                        metavar="FORMAT", help="; ".join(
                            f"{name}: {module.WHAT}" for name, module in exports.FORMATS.items()))
-    added.add_argument("--target", default="bench", choices=("bench", "compare", "check", "peers"),
-                       help="the latest run of which target (default bench)")
+    added.add_argument("--target", default="bench", choices=EXPORTED, metavar="TARGET",
+                       help=f"the latest run of which: {', '.join(EXPORTED)} (default bench)")
     added.add_argument("--to", type=Path, metavar="FILE", help="instead of standard output")
 
 
+def _check_in_vain(args: argparse.Namespace) -> None:
+    """UsageFault if something was given that would change nothing."""
+    if args.cell is not None and args.base is None:
+        raise UsageFault("CELLS (--cell) says what BASE is compiled with; an arm names its compiler"
+                         ' and level itself: A="gcc -O2"')
+    if args.libs and not args.source:
+        raise UsageFault("LIBS (--libs) are what SRC is linked with: give SRC=…")
+    if not args.source and not args.command:
+        for what, given in (("ARGS (--args)", args.args), ("TIMEOUT (--timeout)", args.timeout)):
+            if given:
+                raise UsageFault(f"{what} is for a program of your own: give SRC=… or CMD_A=…")
+
+
 def _options(args: argparse.Namespace) -> compare.Options:
+    _check_in_vain(args)
     quick: bool = args.quick
     asked = compare.Options(
         rounds=args.rounds or (plan.QUICK_ROUNDS if quick else plan.DEFAULT_ROUNDS),
         seed=bench.fresh_seed() if args.seed is None else args.seed, quick=quick,
         looks=args.looks, confirm=not args.no_confirm, instructions=not args.no_instr,
         compilers=tuple(args.arm), commands=tuple(args.command), allocators=args.alloc,
-        base=args.base, cell=args.cell, pitfalls=args.pitfalls, sources=args.source,
-        args=args.args, libs=args.libs, timeout_s=args.timeout, turns=args.turns)
+        base=args.base, cell=args.cell or plan.CALIBRATION_CELL, pitfalls=args.pitfalls,
+        sources=args.source, args=args.args, libs=args.libs,
+        timeout_s=args.timeout or compare.PROGRAM_TIMEOUT_S, turns=args.turns)
     if not quick:
         return asked
     return replace(asked, region_s=plan.QUICK_REGION_S, looks=1, confirm=False, instructions=False)
@@ -162,7 +197,9 @@ def run_compare(args: argparse.Namespace, project: Project, console: Console) ->
                 return INTERRUPTED
     else:
         path = (project.latest / compare.RUN_COPY if not args.run
-                else store.find(project, args.run))
+                else store.find(project, args.run, compare.TARGET))
+        if not path.is_file():
+            raise Fault(f"{path}: nothing has been compared; make compare does it")
     comparison, begun = compare.judge(project, path)
     places: list[tuple[str, Any]] = [("run", path)]
     if not args.run:
@@ -178,9 +215,14 @@ def run_compare(args: argparse.Namespace, project: Project, console: Console) ->
 
 
 def run_check(args: argparse.Namespace, project: Project, console: Console) -> int:
-    """`check`: 1 a regression, 3 nothing could be compared or the run is not to be trusted."""
+    """`check`: 1 a regression, 3 something could not be compared, or the run is not trusted."""
+    if args.rounds is not None and args.base is None:
+        raise UsageFault("ROUNDS (--rounds) are of BASE against the working tree: give"
+                         " BASE=revision; exact figures are counted once")
+    if args.junit is not None:
+        store.make_folder(args.junit.parent)
     options = check.Options(profile=args.profile, pitfalls=args.pitfalls, cells=args.cells,
-                            base=args.base, rounds=args.rounds)
+                            base=args.base, rounds=args.rounds or plan.DEFAULT_ROUNDS)
     with Live(Console(stderr=True)) as live:
         try:
             result = check.run(project, options, live, resume=args.resume)
@@ -204,29 +246,45 @@ def run_check(args: argparse.Namespace, project: Project, console: Console) -> i
 def run_baseline(args: argparse.Namespace, project: Project, console: Console) -> int:
     """`baseline`."""
     with Live(Console(stderr=True)) as live:
-        path = check.measure_exact(project, check.Options(
-            profile=args.profile, pitfalls=args.pitfalls, cells=args.cells), live,
-            resume=args.resume)
+        try:
+            path = check.measure_exact(project, check.Options(
+                profile=args.profile, pitfalls=args.pitfalls, cells=args.cells), live,
+                resume=args.resume)
+        except KeyboardInterrupt:
+            live.say("interrupted, and the baseline is as it was. What was measured is kept; the"
+                     " same command with RESUME=1 (--resume) goes on from there")
+            return INTERRUPTED
     (path.parent / bench.COMPLETE).touch()
     moved, file = check.renew(project, path)
     check_table.print_rows(moved, console)
     console.print(f"written: {file}: look at its difference in git, and commit it",
                   highlight=False, soft_wrap=True)
-    return FAILED if any(one.verdict == check_rows.FAILED for one in moved) else OK
+    words = {one.verdict for one in moved}
+    return FAILED if check_rows.FAILED in words else \
+        UNCLEAR if check_rows.NOT_COMPARED in words else OK
 
 
 def run_doctor(args: argparse.Namespace, project: Project, console: Console) -> int:
     """`doctor`."""
     with Live(Console(stderr=True)) as live:
-        path = doctor.run(project, live, rounds=args.rounds, cell=args.cell,
-                          seed=bench.fresh_seed() if args.seed is None else args.seed)
+        try:
+            path = doctor.run(project, live, rounds=args.rounds, cell=args.cell,
+                              seed=bench.fresh_seed() if args.seed is None else args.seed)
+        except KeyboardInterrupt:
+            live.say("interrupted, and doctor.json is as it was: make doctor begins anew")
+            return INTERRUPTED
     return doctor.finish(project, path, console)
 
 
 def run_validate(args: argparse.Namespace, project: Project, console: Console) -> int:
     """`validate`: 1 if a promise is not kept."""
     with Live(Console(stderr=True)) as live:
-        made = validate.run(project, live, args.trials, args.pitfalls)
+        try:
+            made = validate.run(project, live, args.trials, args.pitfalls)
+        except KeyboardInterrupt:
+            live.say("interrupted. The properties that were told above are kept, in"
+                     f" {validate.PAGE}; make validate begins anew")
+            return INTERRUPTED
     console.print((project.latest / validate.PAGE).read_text(encoding="utf-8"), highlight=False,
                   markup=False, soft_wrap=True)
     return OK if all(one.met for one in made.lines) else LAW_FAILED
@@ -248,11 +306,21 @@ def run_merge(args: argparse.Namespace, project: Project, console: Console) -> i
 
 def run_export(args: argparse.Namespace, project: Project, console: Console) -> int:
     """`export`."""
-    copy = project.latest / (store.RUN_FILE if args.target == "bench" else f"{args.target}.jsonl")
-    if not copy.is_file():
-        raise Fault(f"{copy}: nothing has been measured; make {args.target} does it")
-    source = exports.Source(store.read(copy), target.read(project.latest, args.target))
+    lines = []
+    if args.target != fidelity.TARGET:  # which compares facts, and takes no samples
+        copy = project.latest / (store.RUN_FILE if args.target == "bench"
+                                 else f"{args.target}.jsonl")
+        if not copy.is_file():
+            raise Fault(f"{copy}: nothing has been measured; make {args.target} does it")
+        lines = store.read(copy)
+        if not any(line["kind"] == "sample" and line["metrics"] for line in lines):
+            raise Fault(f"{copy}: nothing was measured in this run; make {args.target} does it"
+                        " again")
+    source = exports.Source(lines, target.read(project.latest, args.target))
     text = exports.FORMATS[args.format_].export(source)
+    if text == exports.FORMATS[args.format_].export(exports.without_figures(source)):
+        raise UsageFault(f"FORMAT={args.format_} has nothing to hand on of make {args.target};"
+                         " csv, markdown, junit and openmetrics have its figures")
     if args.to is not None:
         store.replace_file(args.to, text)
     else:

@@ -382,7 +382,8 @@ def judge(project: Project, path: Path) -> tuple[Comparison, dict[str, Any]]:
     sheet, plan_ = Sheet(lines), plan_of(lines, begun)
     checked = compare_rows.controls(sheet, plan_, catalog.load(project))
     return Comparison(plan_, compare_rows.judge(sheet, plan_), checked,
-                      compare_rows.failures(sheet), compare_rows.notes(sheet, plan_)), begun
+                      compare_rows.failures(sheet), compare_rows.notes(sheet, plan_),
+                      compare_rows.failed_in(sheet, plan_)), begun
 
 
 def write(project: Project, path: Path, comparison: Comparison,

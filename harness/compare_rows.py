@@ -15,8 +15,8 @@ from typing import Any
 
 from harness import stats, target, trust, verdicts
 from harness.catalog import Pitfall
-from harness.metrics import describe
-from harness.sheet import Sheet, first_line
+from harness.metrics import describe, percent
+from harness.sheet import Sheet, first_line, program_name
 from harness.target import row
 from harness.verdicts import BETTER, ELIDED, IDENTICAL, SAME, UNCLEAR, WORSE, Row
 
@@ -72,8 +72,8 @@ def short(metric: str) -> str:
 
 
 def subject_name(subject: Subject) -> str:
-    """growth.bad; prog for a program of its own."""
-    return ".".join(part for part in subject if part)
+    """As everywhere: growth.bad; prog for a program of its own."""
+    return program_name(*subject)
 
 
 def judge(sheet: Sheet, plan: Plan) -> list[Found]:
@@ -113,7 +113,7 @@ def _if_repeatable(sheet: Sheet, plan: Plan, subject: Subject, found: Row) -> Ro
     change = abs((found.ratio.value or 1.0) - 1)
     if NOISY_COUNT * spread < change:
         return found
-    return replace(found, verdict=UNCLEAR, reason=f"{plan.titles[0]} counts {100 * spread:.2g} %"
+    return replace(found, verdict=UNCLEAR, reason=f"{plan.titles[0]} counts {percent(spread)}"
                    " apart when it is run twice")
 
 
@@ -217,6 +217,20 @@ def failures(sheet: Sheet) -> list[str]:
     return [words if count == 1 else f"{words} ({count} times)" for words, count in said.items()]
 
 
+def failed_in(sheet: Sheet, plan: Plan) -> dict[str, tuple[str, ...]]:
+    """Of each arm the subjects of which it, or the reference, did not build or failed a round: what
+    their other figures say does not compare the arms."""
+    broken = {(subject_name((line["pitfall"], line["variant"])), line["cell"])
+              for line in sheet.cells.values() if line["status"] != "ok"}
+    broken |= {(subject_name((one["pitfall"], one["variant"])), one["cell"])
+               for one in sheet.samples.values()
+               if one["status"]["message"] and one["role"] == "timed"}
+    names = [subject_name(subject) for subject in plan.subjects]
+    return {arm: tuple(name for name in names
+                       if {(name, arm), (name, plan.arms[0])} & broken)
+            for arm in plan.arms[1:]}
+
+
 def notes(sheet: Sheet, plan: Plan) -> list[str]:
     """What makes a program of one's own hard to compare."""
     said = []
@@ -267,18 +281,24 @@ def means(found: Sequence[Found], plan: Plan) -> list[Mean]:
     return result
 
 
-def conclusion(found: Sequence[Found], plan: Plan, untrusted: bool) -> list[str]:
-    """One sentence an arm: what a person may conclude."""
+def conclusion(found: Sequence[Found], plan: Plan, untrusted: bool,
+               failed: Mapping[str, Sequence[str]]) -> list[str]:
+    """One sentence an arm: what a person may conclude. failed: as failed_in() finds it."""
     result = []
     for arm, title in zip(plan.arms[1:], plan.titles[1:]):
-        rows = [one.row for one in found if one.arm == arm]
+        left_out = failed.get(arm, ())
+        rows = [one.row for one in found if one.arm == arm and one.row.subject not in left_out]
         name = f"{arm} ({title}) against {plan.arms[0]} ({plan.titles[0]})"
         if untrusted:
             result.append(f"{name}: nothing may be concluded, because this run differs from itself")
+        elif left_out and not rows:
+            result.append(f"{name}: nothing may be concluded, because"
+                          f" {', '.join(left_out)} failed")
         elif not any(one.ratio.n for one in rows):
             result.append(f"{name}: nothing was measured")
         else:
-            result.append(f"{name}: " + "; ".join(_clauses(rows, plan)))
+            without = [f"without {', '.join(left_out)}, which failed"] if left_out else []
+            result.append(f"{name}: " + "; ".join([*_clauses(rows, plan), *without]))
     return result
 
 
@@ -332,14 +352,14 @@ def document(run: Mapping[str, Any], found: Sequence[Found], plan: Plan,
         rows.append(row(
             f"{known.subject}/{one.arm}", known.metric, value=known.b.value, peer=known.a.value,
             peer_name=titles[plan.arms[0]], ratio=known.ratio.value, low=known.ratio.low,
-            high=known.ratio.high, n=known.ratio.n, goal=f"within {100 * known.margin:.3g} % of 1",
+            high=known.ratio.high, n=known.ratio.n, goal=f"within {percent(known.margin, 3)} of 1",
             verdict=known.verdict, reason="; ".join(n for n in notes if n) or None))
     rows += [row(f"geometric mean of {mean.subjects}/{mean.arm}", mean.metric, ratio=mean.ratio,
                  n=mean.subjects, peer_name=titles[plan.arms[0]],
                  reason=", ".join(f"{count} {word}" for word, count in mean.counts.items()))
              for mean in means(found, plan)]
     rows += [row(f"{one.pitfall}/itself", one.metric, ratio=one.ratio, low=one.low, high=one.high,
-                 n=one.n, goal=f"within {100 * one.margin:.3g} % of 1", met=one.verdict == SAME,
+                 n=one.n, goal=f"within {percent(one.margin, 3)} of 1", met=one.verdict == SAME,
                  verdict=one.verdict, reason=one.reason) for one in checked]
     return target.document(TARGET, run, rows)
 

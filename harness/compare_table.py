@@ -3,8 +3,8 @@ rows that matter, then what a reader should know of the run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich import box
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from harness import compare_rows, trust
 from harness.compare_rows import TELLING, Found, Plan
-from harness.metrics import describe, exact, show
+from harness.metrics import describe, exact, percent, show
 from harness.table import Places, say_places, speaker, wide
 from harness.verdicts import BETTER, IDENTICAL, LEAST_ROUNDS, SAME, UNCLEAR, WORSE
 
@@ -32,6 +32,7 @@ class Comparison:
     controls: Sequence[trust.Control]
     failures: Sequence[str]
     notes: Sequence[str]
+    failed: Mapping[str, Sequence[str]] = field(default_factory=dict)  # arm -> subjects
 
     @property
     def untrusted(self) -> bool:
@@ -48,7 +49,7 @@ def cells(one: Found) -> tuple[str, ...]:
         ratio += f" ({row.ratio.low:.3f}–{row.ratio.high:.3f})"
     verdict = row.verdict
     if verdict == SAME and row.margin > describe(row.metric).margin:
-        verdict += f" within {100 * row.margin:.2g} %"
+        verdict += f" within {percent(row.margin)}"
     if verdict == UNCLEAR and row.rounds_needed is not None:
         verdict += f", {row.rounds_needed} rounds?"
     return (compare_rows.short(row.metric), row.subject, one.arm, _figure(row.a.value, unit),
@@ -71,14 +72,21 @@ def remarks(comparison: Comparison) -> list[str]:
     said = trust.sentences(comparison.controls)
     if not any(one.n for one in comparison.controls):
         said.append("this run has no control: nothing was measured under two names")
-    if comparison.plan.rounds < LEAST_ROUNDS:
-        said.append(f"{comparison.plan.rounds} rounds give ratios and no verdicts;"
-                    f" {LEAST_ROUNDS} or more do")
+    few = {one.row.ratio.n for one in comparison.found if one.row.verdict == UNCLEAR
+           and one.row.p is not None and 0 < one.row.ratio.n < LEAST_ROUNDS}
+    if few and max(_rounds(comparison)) < LEAST_ROUNDS:
+        said.append(f"{_counted(few)} give ratios and no verdicts; {LEAST_ROUNDS} or more do")
+    elif few:
+        said.append(f"figures of {_counted(few)} have ratios and no verdicts; those of"
+                    f" {LEAST_ROUNDS} or more have them")
     said += comparison.notes
     reasons: dict[str, int] = {}
     for one in comparison.found:
         row = one.row
         if row.reason and not row.ratio.n:
+            why = row.reason.partition(": ")[2]
+            if why and any(why in text for text in comparison.failures):
+                continue  # said already, as a failure
             words = f"{compare_rows.short(row.metric)}: {row.reason}"
             reasons[words] = reasons.get(words, 0) + 1
         elif one.confirmed is False:
@@ -86,6 +94,20 @@ def remarks(comparison: Comparison) -> list[str]:
     said += [words if count == 1 else f"{words} ({count} rows)"
              for words, count in reasons.items()]
     return said
+
+
+def _rounds(comparison: Comparison) -> set[int]:
+    """How many rounds the figures that vary were really judged by: a second look adds to them."""
+    return {one.row.ratio.n for one in comparison.found
+            if one.row.p is not None and one.row.ratio.n}
+
+
+def _counted(rounds: Iterable[int]) -> str:
+    """20 rounds; 5 to 10 rounds."""
+    low, high = min(rounds), max(rounds)
+    if low != high:
+        return f"{low} to {high} rounds"
+    return f"{low} round{'s' if low != 1 else ''}"
 
 
 def print_all(comparison: Comparison, console: Console, places: Places = ()) -> None:
@@ -115,7 +137,8 @@ def print_all(comparison: Comparison, console: Console, places: Places = ()) -> 
             + (f" (of {len(comparison.found)} rows, {hidden} that did not move are not shown)"
                if hidden else ""))
     say("")
-    for sentence in compare_rows.conclusion(comparison.found, plan, comparison.untrusted):
+    for sentence in compare_rows.conclusion(comparison.found, plan, comparison.untrusted,
+                                            comparison.failed):
         say(sentence, "bold")
     for failure in comparison.failures:
         say(f"failed: {failure}", "red")
@@ -129,9 +152,10 @@ def markdown(comparison: Comparison, run: Mapping[str, Any], chart: str | None) 
     plan = comparison.plan
     lines = ["# Comparison", ""]
     lines += [f"- {sentence}" for sentence in compare_rows.conclusion(
-        comparison.found, plan, comparison.untrusted)]
+        comparison.found, plan, comparison.untrusted, comparison.failed)]
     machine = run.get("machine") or {}
-    lines += ["", f"Run `{run['run']}`: {plan.rounds} rounds, {machine.get('cpu_model')},"
+    rounds = _counted(_rounds(comparison) or {plan.rounds})
+    lines += ["", f"Run `{run['run']}`: {rounds}, {machine.get('cpu_model')},"
                   f" {machine.get('cpus')} processors, {machine.get('system')}.", ""]
     lines += ["| arm | |", "|---|---|"]
     lines += [f"| {name} | `{title}` |" for name, title in zip(plan.arms, plan.titles)]
@@ -151,6 +175,6 @@ def markdown(comparison: Comparison, run: Mapping[str, Any], chart: str | None) 
     for one in comparison.found:
         row = one.row
         q = "–" if row.q is None else f"{row.q:.2g}"
-        lines.append("| " + " | ".join(cells(one)) + f" | {100 * row.margin:.2g} % | {q} | "
+        lines.append("| " + " | ".join(cells(one)) + f" | {percent(row.margin)} | {q} | "
                      f"{row.reason or ''} |")
     return "\n".join([*lines, ""])

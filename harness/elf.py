@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from harness.fault import Fault
 
 _WRITE, _ALLOC, _EXEC, _NOBITS = 0x1, 0x2, 0x4, 8
 _LLVM_BITCODE = b"BC\xc0\xde"
+_LTO = ".gnu.lto_"
+_DRAWN = re.compile(r"\.[0-9a-f]{1,16}$")  # gcc ends the names of an object's LTO sections so
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,22 @@ def sizes(path: Path) -> Sizes:
 
 def code_sha(path: Path) -> str:
     """A hash of the machine code (executable sections in order of their names). An object that is
-    optimised when it is linked has none yet: the hash is that of all it has."""
+    optimised when it is linked has none yet: the hash is that of all it has, but for the number
+    that gcc draws for the names of its sections."""
     content = path.read_bytes()
-    if content.startswith(_LLVM_BITCODE) or b".gnu.lto_" in content:
+    if content.startswith(_LLVM_BITCODE):
         return hashlib.sha256(content).hexdigest()[:16]
     digest = hashlib.sha256()
     found = sections(content, str(path))
+    if any(section.name.startswith(_LTO) for section in found):
+        for section in found:
+            if section.type != _NOBITS and section.name != ".shstrtab":
+                name = section.name
+                if name.startswith(_LTO):
+                    name = _DRAWN.sub("", name)
+                digest.update(f"{name}\0{section.size}\0".encode())
+                digest.update(content[section.offset : section.offset + section.size])
+        return digest.hexdigest()[:16]
     for section in sorted(found, key=lambda s: (s.name, s.offset)):
         if section.flags & _EXEC and section.type != _NOBITS:
             digest.update(section.name.encode() + b"\0")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,7 @@ RECORD_LIMIT_B = 16 << 20
 TIMELINE_POINTS = 4000
 MESSAGE_CHARACTERS = 2000
 STOPPED = "stopped by a signal to the harness"
+_OF_A_TOOL = re.compile(r"^==\d+==( .*)?\n?", re.MULTILINE)  # valgrind's lines, not the program's
 
 
 @dataclass(frozen=True)
@@ -220,6 +222,7 @@ def _collect(job: Job, folder: Path, out_of_memory: bool) -> Run:
     result = json.loads((folder / "result").read_text(encoding="ascii"))
     stdout = _read(folder / "out", READ_LIMIT_B)
     stderr = _read(folder / "err", READ_LIMIT_B)
+    words = _OF_A_TOOL.sub("", stderr) if job.wrapper else stderr
     ended = None if result["signal"] else int(result["exit"])
     message: str | None = None
     record: dict[str, Any] | None = None
@@ -230,9 +233,9 @@ def _collect(job: Job, folder: Path, out_of_memory: bool) -> Run:
     elif result["signal"] == signal.SIGKILL and out_of_memory:
         message = f"killed by SIGKILL: {oom.in_words()}"
     elif result["signal"]:
-        message = _with_words(f"killed by {signal_name(result['signal'])}", stderr)
+        message = _with_words(f"killed by {signal_name(result['signal'])}", words)
     elif ended != 0:
-        message = _with_words(f"exit status {ended}", stderr)
+        message = _with_words(f"exit status {ended}", words)
     elif job.record:
         record, message = parse_record(_read(folder / "record", RECORD_LIMIT_B))
         if record is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tomllib
@@ -12,6 +13,10 @@ from typing import Any
 
 from harness.fault import Fault, UsageFault
 from harness.project import Project
+
+
+# Debian names the package of such a compiler as its command.
+_PACKAGED = re.compile(r"(gcc|clang)(-\d+)?|tcc")
 
 
 @dataclass(frozen=True)
@@ -132,8 +137,10 @@ def one(project: Project, name: str) -> Cell:
 
 def find_compiler(project: Project, name: str) -> tuple[str, str]:
     """(path, version line) of a compiler by its name in matrix.toml, or of any other command."""
-    entry = read(project)["compilers"].get(name, {"commands": [name], "package": name})
-    found = _find(name, entry)
+    known = read(project)["compilers"]
+    if name not in known and shutil.which(name) is None and not _PACKAGED.fullmatch(name):
+        raise UsageFault(f"no compiler '{name}': no such command, nor one of {' '.join(known)}")
+    found = _find(name, known.get(name, {"commands": [name], "package": name}))
     if isinstance(found, str):
         raise UsageFault(found)
     return found

@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,8 @@ def write(path: Path, lines: Iterable[dict[str, Any]]) -> None:
                 kept.append(line)
         os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def pooled(lines: Sequence[dict[str, Any]], everything: Sequence[Pitfall]) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ METRICS = _declare(
     Metric("pause_p50_ns", "median pause", "ns", "less", False, 0.10),
     Metric("pause_max_ns", "longest pause", "ns", "less", False, 0.10),
     Metric("pause_total_ns", "all pauses together", "ns", "less", False, 0.10),
-    Metric("wall_s", "whole process, seen from outside", "s", "less", False, 0.03),
+    Metric("wall_s", "time of the whole process", "s", "less", False, 0.03),
     Metric("text_b", "code and constants", "B", "less", True, 0.01),
     Metric("data_b", "initialised data", "B", "less", True, 0.01),
     Metric("bss_b", "zeroed data", "B", "less", True, 0.01),
@@ -119,6 +119,16 @@ def exact(value: float) -> str:
         return f"{int(value):,}"
     decimals = max(1, 9 - math.floor(math.log10(abs(value))))
     return f"{value:,.{decimals}f}".rstrip("0").rstrip(".")
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """4.1 %, 120 %: a share of 1 with so many digits, never with an exponent."""
+    value = 100 * share
+    if not math.isfinite(value):
+        return f"{value} %"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
+    text = f"{value:,.{decimals}f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) + " %"
 
 
 def _scaled(value: float, step: float, names: tuple[str, ...]) -> str:

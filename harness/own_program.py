@@ -165,6 +165,8 @@ def read(name: str, sources: Sequence[str], args: Sequence[str], libs: Sequence[
     paths = []
     for text in sources:
         path = Path(text).expanduser()
+        if path.is_dir():
+            raise UsageFault(f"SRC: {text}: a folder; SRC names the C files: {text}/main.c")
         if not path.is_file():
             raise UsageFault(f"SRC: {text}: no such file")
         paths.append(path.resolve())

@@ -191,7 +191,7 @@ def write(project: Project, path: Path, document: Mapping[str, Any],
 def find(project: Project, run: str) -> Path:
     """The file of a stored run; the latest for an empty name."""
     if run:
-        return store.find(project, run)
+        return store.find(project, run, TARGET)
     path = project.latest / RUN_COPY
     if not path.is_file():
         raise Fault(f"{path}: nothing has been measured; make peers does it")

@@ -63,6 +63,10 @@ def renew(project: Project) -> list[Path]:
     summary = slim(json.loads(source.read_text()))
     if summary["run"]["settings"].get("quick"):
         raise Fault(f"{source} is of a quick run, which gives no figures to quote: make bench")
+    taken = summary.get("taken") or {}
+    if taken.get("samples", 0) < taken.get("planned", 0):
+        raise Fault(f"{source} is of an interrupted run, which gives no figures to quote: make"
+                    " bench RESUME=1")
     target = folder(project)
     target.mkdir(parents=True, exist_ok=True)
     compact = json.dumps(summary, ensure_ascii=False, separators=(",", ":"))

@@ -7,7 +7,6 @@ as SVG; nothing is fetched and no script is needed.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -18,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness import report_tables as tables
+from harness import store
 from harness.charts.model import Chart
 from harness.report_view import (
     Json,
@@ -30,6 +30,7 @@ from harness.report_view import (
     mapping,
     notes_of,
     pitfalls_of,
+    rounds_of,
     sequence,
     text,
     unjudged,
@@ -37,26 +38,20 @@ from harness.report_view import (
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FILE = "report.html"
+BESIDE = ("fidelity", "soak")  # targets whose figures a report shows beside those of its run
 
 
 def write(summary: Mapping[str, Any], charts: Sequence[Chart], out: Path,
-          fidelity: Mapping[str, Any] | None = None) -> Path:
+          beside: Mapping[str, Mapping[str, Any]] | None = None) -> Path:
     """Writes the page into the folder `out` (or to `out`, if that ends in .html), atomically.
-    fidelity: what is in fidelity.json, if it was made."""
+    beside: what is in fidelity.json and soak.json, by target, as far as they were made."""
     path = out if out.suffix == ".html" else out / _FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    page = render(summary, charts, fidelity)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    store.replace_file(path, render(summary, charts, beside))
     return path
 
 
 def render(summary: Mapping[str, Any], charts: Sequence[Chart],
-           fidelity: Mapping[str, Any] | None = None) -> str:
+           beside: Mapping[str, Mapping[str, Any]] | None = None) -> str:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -65,12 +60,13 @@ def render(summary: Mapping[str, Any], charts: Sequence[Chart],
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("report.html.j2").render(context(summary, charts, fidelity))
+    return environment.get_template("report.html.j2").render(context(summary, charts, beside))
 
 
 def context(summary: Json, charts: Sequence[Chart],
-            fidelity: Mapping[str, Any] | None = None) -> dict[str, Any]:
+            beside: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
     """Everything the template prints, as text."""
+    others = {name: (beside or {}).get(name, {}) for name in BESIDE}
     cells = cells_of(summary)
     focus = focus_cell(cells)
     run = mapping(summary.get("run"))
@@ -88,15 +84,19 @@ def context(summary: Json, charts: Sequence[Chart],
         "failures": tables.failures(summary),
         "failed_programs": tables.failed_programs(summary),
         "unjudged": unjudged(summary),
-        "figures": [_figure(c) for c in charts if c.pitfall is None and c.name != "flags"],
+        "figures": [_figure(c) for c in charts
+                    if c.pitfall is None and c.name not in ("flags", "soak")],
         "flag_figures": [_figure(c) for c in charts if c.name == "flags"],
         "flags": tables.flag_table(summary),
         "pitfalls": [_section(p, charts, summary) for p in pitfalls if not is_control(p)],
         "controls": [_section(p, charts, summary) for p in pitfalls if is_control(p)],
         "left_out": left_out_of(summary),
-        "fidelity": tables.fidelity(fidelity or {}),
-        "fidelity_commit": str((fidelity or {}).get("git") or "unknown")[:12],
-        "rounds": _rounds(run),
+        "fidelity": tables.fidelity(others["fidelity"]),
+        "soak": tables.soak(others["soak"]),
+        "soak_figures": [_figure(c) for c in charts if c.name == "soak"],
+        "commits": {name: str(found.get("git") or "unknown")[:12]
+                    for name, found in others.items()},
+        "rounds": rounds_of(summary) or "several",
         "sample": _sample(pitfalls, focus),
     }
 
@@ -184,11 +184,6 @@ def _parameter(parameter: Json) -> str | None:
     if sweep:
         words += f"; swept over {', '.join(value(x) for x in sweep)}"
     return words
-
-
-def _rounds(run: Json) -> str:
-    rounds = mapping(run.get("settings")).get("rounds")
-    return count_text(rounds) if isinstance(rounds, int) else "several"
 
 
 def _sample(pitfalls: Sequence[Json], cell: str | None) -> str:

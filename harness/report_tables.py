@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.charts import flags
-from harness.metrics import METRICS, exact, show
+from harness.metrics import METRICS, exact, percent, show
 from harness.report_view import (
     BOOKKEEPING,
     Estimate,
@@ -30,6 +30,7 @@ from harness.report_view import (
     pitfalls_of,
     ratio_of,
     ratio_text,
+    rounds_of,
     sequence,
     tally,
     title_of,
@@ -378,7 +379,7 @@ def _run(summary: Json, run: Json) -> Facts:
         ("profile", settings.get("profile")),
         ("cells", ", ".join(cells) if settings.get("cells") else
          f"all {len(cells) + left}" + (f", {left} of them left out" if left else "")),
-        ("rounds", settings.get("rounds")),
+        ("rounds", rounds_of(summary)),
         ("timed region", None if region_s is None else f"about {show(region_s, 's')}"),
         ("quick", "yes: ratios, not verdicts" if settings.get("quick") else "no"),
         ("instructions counted", _yes(settings.get("instructions"))),
@@ -401,6 +402,21 @@ def fidelity(document: Json) -> list[tuple[str, str, str, str, str, str]]:
     rows = document.get("rows") or ()
     return [(str(row["id"]), _number(row["peer"]), _number(row["value"]), str(row["goal"]),
              str(row["verdict"]), str(row["reason"] or "")) for row in rows]
+
+
+def soak(document: Json) -> list[tuple[str, str, str, str, str, str]]:
+    """The programs of `make soak`: name, level, growth with its interval, goal, verdict, reason."""
+    return [(str(row["id"]), show(row["value"], "B"), _growth(row), str(row["goal"]),
+             str(row["verdict"]), str(row["reason"] or ""))
+            for row in document.get("rows") or () if row["metric"] == "rss_b"]
+
+
+def _growth(row: Json) -> str:
+    found = [row["ratio"], row["low"], row["high"]]
+    if any(value is None for value in found):
+        return "–"
+    value, low, high = (("-" if one < 1 else "+") + percent(abs(one - 1)) for one in found)
+    return f"{value} ({low} to {high})"
 
 
 def _number(value: float | None) -> str:

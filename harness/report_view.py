@@ -131,6 +131,17 @@ def pitfalls_of(summary: Json) -> list[Json]:
     return sorted(found, key=is_control)
 
 
+def rounds_of(summary: Json) -> str | None:
+    """How many rounds the run has, and of how many if it was interrupted; None if nothing tells."""
+    taken, asked = mapping(summary.get("taken")), mapping(mapping(summary.get("run")).get(
+        "settings")).get("rounds")
+    found = [count_text(count) for count in dict.fromkeys(sequence(taken.get("rounds")))]
+    if not found:
+        return count_text(asked) if isinstance(asked, int) else None
+    cut = (number(taken.get("samples")) or 0) < (number(taken.get("planned")) or 0)
+    return " to ".join(found) + (f" of {asked}" if cut else "")
+
+
 def left_out_of(summary: Json) -> list[tuple[str, str]]:
     """(cells, the one reason why they were not measured)."""
     cells: dict[str, list[str]] = {}

@@ -115,8 +115,14 @@ def _take(rig: Rig, links: _Links, numbers: range, specs: Sequence[Spec],
     for number, line in lines.items():
         if line["status"]["timeout"]:
             spec = specs[number]
-            hung[_hung_key(spec)] = f"not started: {spec.id} was {line['status']['message']}"
+            hung[_hung_key(spec)] = (f"not started: {name_of(spec)} was"
+                                     f" {line['status']['message']}")
     return [lines[number] for number in numbers]
+
+
+def name_of(spec: Spec) -> str:
+    """A sample's name for a person: that of a program of the user's own has no variant."""
+    return spec.id.replace("//", "/")
 
 
 def _hung_key(spec: Spec) -> tuple[ProgramKey, int]:

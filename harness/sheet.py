@@ -19,6 +19,7 @@ class Sheet:
 
     def __init__(self, lines: Iterable[dict[str, Any]]) -> None:
         self.run: dict[str, Any] | None = None
+        self.runs: dict[str, dict[str, Any]] = {}  # by id: of a merged file, all
         # A merged file has several runs: a pitfall's figures are those of the first that has it,
         # never a mixture. The others are kept apart: pitfall -> the lines of each run.
         self.others: dict[str, dict[str, list[dict[str, Any]]]] = {}
@@ -29,6 +30,7 @@ class Sheet:
         for line in lines:
             if line["kind"] == "run":
                 self.run = self.run or line
+                self.runs[line["run"]] = line
                 continue
             pitfall = line["pitfall"]
             if pitfall is not None and owner.setdefault(pitfall, line["run"]) != line["run"]:
@@ -91,23 +93,24 @@ class Sheet:
 
     def why_absent(self, pitfall: str, variant: str, cell: str, metric: str) -> str:
         """The reason why values() has nothing to give."""
+        name = variant or pitfall  # a program of the user's own has no variants
         if cell in self.missing:
             return str(self.missing[cell]["message"])
         built = self.cells.get((pitfall, variant, cell))
         if built is None:
-            return f"{pitfall}.{variant} was not part of this run in {cell}"
+            return f"{program_name(pitfall, variant)} was not part of this run in {cell}"
         if built["status"] != "ok":
-            return f"{variant} does not build: {first_line(built['message'])}"
+            return f"{name} does not build: {first_line(built['message'])}"
         samples = self.timed(pitfall, variant, cell)
         if not samples:
-            return f"{variant} has no sample of a kept round in {cell}"
+            return f"{name} has no sample of a kept round in {cell}"
         for sample in samples:
             if metric in sample["reasons"]:
                 return str(sample["reasons"][metric])
         for sample in samples:
             if sample["status"]["message"]:
-                return f"{variant} failed: {first_line(sample['status']['message'])}"
-        return f"the record of {variant} has no '{metric}'"
+                return f"{name} failed: {first_line(sample['status']['message'])}"
+        return f"the record of {name} has no '{metric}'"
 
     def outcome(self, pitfall: str, variant: str, cell: str) -> str | None:
         """What the variant did in a cell; None if nothing tells, several words if they differ."""
@@ -129,6 +132,11 @@ def _outcome_of(sample: dict[str, Any]) -> str | None:
         return _SIGNAL_OUTCOME
     outcome = sample["outcome"]
     return None if outcome is None else str(outcome)
+
+
+def program_name(pitfall: str, variant: str) -> str:
+    """growth.bad; prog for a program of the user's own."""
+    return ".".join(part for part in (pitfall, variant) if part)
 
 
 def first_line(text: str | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from harness import catalog, charts, report, store, table, target, trust
-from harness.fault import FAILED, LAW_FAILED, OK, UNCLEAR, UsageFault
+from harness.fault import FAILED, LAW_FAILED, OK, UNCLEAR
 from harness.project import Project
 from harness.summary import summarise
 
@@ -22,9 +21,8 @@ def summary_of(project: Project, path: Path) -> dict[str, Any]:
     """The summary of a stored run, judged by the pitfalls as they stand now."""
     lines = store.read(path)
     run = store.run_line(lines, path)
-    if run["target"] == "peers":
-        raise UsageFault(f"{run['run']} is a run of make peers:"
-                         f" python3 -m harness peers --run {run['run']} judges it")
+    if run["target"] != "bench":
+        raise store.of_another(run["run"], run["target"], "bench")
     return summarise(lines, catalog.load(project))
 
 
@@ -48,8 +46,13 @@ def write_report(project: Project, summary: dict[str, Any], console: Console) ->
         if chart.skipped:
             console.print(f"no chart {chart.name}: {chart.skipped}", highlight=False, markup=False,
                           soft_wrap=True)
-    facts = project.latest / "fidelity.json"
-    beside = json.loads(facts.read_text(encoding="utf-8")) if facts.exists() else None
+    beside = {name: target.read(project.latest, name) for name in report.BESIDE
+              if (project.latest / f"{name}.json").exists()}
+    svg, png = (project.latest / "plots" / f"soak.{kind}" for kind in ("svg", "png"))
+    if "soak" in beside and svg.exists():
+        drawn = [*drawn, charts.Chart(
+            "soak", "Resident memory of long-lived programs",
+            "Each program of make soak, from its start to its end.", svg, png, None, None)]
     return report.write(summary, drawn, project.latest / "report.html", beside)
 
 

@@ -11,8 +11,10 @@ import errno
 import json
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import chain, count
 from pathlib import Path
@@ -24,6 +26,7 @@ from harness.project import Project
 from harness.samples import VERSION
 
 RUN_FILE = "run.jsonl"
+JUDGED_AGAIN = ("compare", "peers")  # targets whose verb takes --run
 STAMP = len("20260102-030405")  # what a run id begins with
 SYNC_EVERY_S = 1.0
 _TEXT, _MAYBE = (str,), (str, type(None))
@@ -193,20 +196,49 @@ def runs(project: Project) -> list[Path]:
                   if p.parent.name != "latest")
 
 
-def find(project: Project, run: str | None) -> Path:
-    """The file of a run by its id or folder; the latest if none is named."""
+def target_of(path: Path) -> str | None:
+    """Of which target a stored run is, by its first line; None if that does not tell."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            line = json.loads(file.readline())
+        found = line["target"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, str) else None
+
+
+def runs_of(project: Project, target: str) -> list[Path]:
+    """The stored runs of a target, oldest first."""
+    return [folder for folder in runs(project) if target_of(folder / RUN_FILE) == target]
+
+
+def of_another(run: str, kind: str | None, target: str) -> UsageFault:
+    """What to say of a run that is not one of `target`."""
+    hint = f": python3 -m harness {kind} --run {run} judges it" if kind in JUDGED_AGAIN else ""
+    return UsageFault(f"{run} is a run of make {kind}, not of make {target}{hint}")
+
+
+def find(project: Project, run: str | None, target: str = "bench") -> Path:
+    """The file of a target's run by its id or folder; of bench the latest if none is named. A run
+    of another target is a UsageFault."""
     if run is None:
         path = project.latest / RUN_FILE
-        if not path.is_file():
-            raise Fault(f"{path}: nothing has been measured; make bench does it")
-        return path
-    for folder in (project.results / run, Path(run)):
-        if (folder / RUN_FILE).is_file():
-            return folder / RUN_FILE
-    if Path(run).is_file():
-        return Path(run)
-    known = ", ".join(p.name for p in runs(project)[-5:]) or "none"
-    raise UsageFault(f"no run '{run}' in {project.results} (there are: {known})")
+        if path.is_file():
+            return path
+        begun = runs_of(project, target)
+        if begun:
+            raise Fault(f"{path}: no finished run is here. {begun[-1].name} was begun:"
+                        f" RUN={begun[-1].name} takes what there is of it, and make {target}"
+                        " RESUME=1 goes on with it")
+        raise Fault(f"{path}: nothing has been measured; make {target} does it")
+    for found in (project.results / run / RUN_FILE, Path(run) / RUN_FILE, Path(run)):
+        if found.is_file():
+            kind = target_of(found)
+            if kind not in (None, target):
+                raise of_another(run, kind, target)
+            return found
+    known = ", ".join(p.name for p in runs_of(project, target)[-5:]) or "none"
+    raise UsageFault(f"no run '{run}' of make {target} in {project.results} (there are: {known})")
 
 
 def run_line(lines: Sequence[dict[str, Any]], path: Path) -> dict[str, Any]:
@@ -229,15 +261,31 @@ def samples(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def replace_file(path: Path, data: str | bytes) -> None:
     """Writes a file under another name, then renames it."""
     raw = data.encode() if isinstance(data, str) else data
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, lambda temporary: temporary.write_bytes(raw))
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(raw)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
         os.replace(temporary, path)
     except OSError as error:
         raise Fault(f"{path}: cannot be written: {error.strerror}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> Path:
+    """A folder that is there and can be written to, before work begins whose results go there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as error:
+        raise Fault(f"{path}: cannot be written: {error.strerror}. OUT=dir stores the results"
+                    " elsewhere") from error
 
 
 def replace_json(path: Path, value: object) -> None:
@@ -247,12 +295,4 @@ def replace_json(path: Path, value: object) -> None:
 
 def replace_copy(source: Path, path: Path) -> None:
     """Copies a file over another atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        shutil.copyfile(source, temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise Fault(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    _replace(path, lambda temporary: shutil.copyfile(source, temporary))

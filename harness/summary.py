@@ -34,6 +34,7 @@ def summarise(lines: Iterable[dict[str, Any]], catalog: Sequence[Pitfall]) -> di
     return {
         "v": VERSION,
         "run": sheet.run,
+        "taken": taken(sheet),
         "cells": list(sheet.cells.values()),
         "pitfalls": [
             _pitfall(sheet, pitfall, cells)
@@ -52,6 +53,23 @@ def summarise(lines: Iterable[dict[str, Any]], catalog: Sequence[Pitfall]) -> di
         "failed": failed(sheet, chosen, cells),
         "events": [*trust.sentences(controls), *events(sheet, chosen, known)],
     }
+
+
+def taken(sheet: Sheet) -> dict[str, Any]:
+    """How many timed samples are stored and were planned, and the rounds that programs have, the
+    least and the most: a run may have been interrupted, or its file cut."""
+    samples = planned = 0
+    rounds: list[int] = []
+    for (pitfall, variant, cell), line in sheet.cells.items():
+        run = sheet.runs.get(line["run"]) or sheet.run or {}
+        asked = run.get("settings", {}).get("rounds")
+        if line["status"] == "ok" and "+" not in cell and isinstance(asked, int):
+            found = len({s["round"] for s in sheet.timed(pitfall, variant, cell)})
+            rounds.append(found)
+            planned += asked
+            samples += min(found, asked)
+    return {"samples": samples, "planned": planned,
+            "rounds": [min(rounds), max(rounds)] if rounds else None}
 
 
 def _other_controls(sheet: Sheet, chosen: Sequence[Pitfall],
@@ -241,13 +259,22 @@ def _mean_by_round(sheet: Sheet, programs: Sequence[tuple[str, str]], cell: str,
     return f"{metric} has a value that is not positive" if mean is None else [mean]
 
 
+def span(rounds: Sequence[int]) -> str:
+    """4; 4 to 5."""
+    return " to ".join(str(count) for count in dict.fromkeys(rounds))
+
+
 def events(sheet: Sheet, catalog: Sequence[Pitfall], known: set[str]) -> list[str]:
     """What a reader should know before believing a figure, in words."""
     result: list[str] = []
     settings = (sheet.run or {}).get("settings", {})
+    have = taken(sheet)
+    if have["samples"] < have["planned"]:
+        result.append(f"interrupted: {have['samples']} of {have['planned']} timed samples,"
+                      f" {span(have['rounds'])} of {settings.get('rounds')} rounds")
     if settings.get("quick"):
-        result.append(f"a quick run: {settings.get('rounds')} short rounds give ratios, not"
-                      " verdicts")
+        rounds = span(have["rounds"] or [settings.get("rounds")])
+        result.append(f"a quick run: {rounds} short rounds give ratios, not verdicts")
     machine = (sheet.run or {}).get("machine", {})
     busy, cpus = machine.get("busy_cpus"), machine.get("cpus")
     if isinstance(busy, int | float) and busy >= BUSY_CPUS:

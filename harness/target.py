@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.fault import Fault
-from harness.metrics import describe
+from harness.metrics import describe, percent
 
 SCHEMA = Path(__file__).parent / "schema" / "target.schema.json"
 _BENCH_METRICS = ("ns_per_op", "peak_rss_b", "launcher_rss_b", "allocs_per_op", "alloc_b_per_op",
@@ -60,7 +60,7 @@ def bench(summary: Mapping[str, Any]) -> dict[str, Any]:
                     rows += _pair_rows(pitfall["id"], cell, pair["pair"], pair["bad"], fix, found)
     rows += [
         row(f"{one['pitfall']}/all cells", one["metric"], ratio=one["ratio"], low=one["low"],
-            high=one["high"], n=one["n"], goal=f"within {100 * one['margin']:.3g} % of 1",
+            high=one["high"], n=one["n"], goal=f"within {percent(one['margin'], 3)} of 1",
             met=one["verdict"] == "same", verdict=one["verdict"], reason=one["reason"])
         for one in summary["controls"]
     ]

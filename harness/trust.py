@@ -13,7 +13,7 @@ from typing import Any
 
 from harness import stats
 from harness.catalog import Pitfall
-from harness.metrics import describe
+from harness.metrics import describe, percent
 from harness.sheet import Sheet
 from harness.verdicts import LEAST_ROUNDS, SAME, UNCLEAR, floor
 
@@ -75,7 +75,7 @@ def sentences(found: Sequence[Control]) -> list[str]:
             result.append(f"do not trust this run: {what}: ratio {one.ratio:.3f}, 95 % interval"
                           f" {one.low:.3f} to {one.high:.3f}; measure again on a quiet machine")
         elif one.verdict == UNCLEAR and one.widest is not None:
-            result.append(f"{what} by up to {100 * one.widest:.2g} % in this run: a smaller change"
+            result.append(f"{what} by up to {percent(one.widest)} in this run: a smaller change"
                           " cannot be told from noise")
     return result
 

@@ -10,11 +10,17 @@ from types import ModuleType
 from harness.exports import csv, gobench, hyperfine, junit, markdown, openmetrics, trace
 from harness.exports.source import Source
 
-__all__ = ["FORMATS", "Source", "names"]
+__all__ = ["FORMATS", "Source", "names", "without_figures"]
 
 FORMATS: dict[str, ModuleType] = {
     module.NAME: module for module in (gobench, hyperfine, csv, junit, markdown, trace, openmetrics)
 }
+
+
+def without_figures(source: Source) -> Source:
+    """The same run as if nothing had been measured in it."""
+    return Source([line for line in source.lines if line["kind"] == "run"],
+                  {**source.document, "rows": []})
 
 
 def names() -> str:

@@ -16,7 +16,8 @@ NAME = "junit"
 WHAT = "JUnit XML: a test case a figure"
 FAILURES = ("worse", "broken", "missed", "different")
 ERRORS = ("failed", "not measured")
-SKIPPED = ("unclear", "not judged", "elided", "new", "changed source", "another place")
+SKIPPED = ("unclear", "not judged", "elided", "new", "changed source", "another place",
+           "not compared")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -141,6 +141,25 @@ def test_program_that_is_optimised_when_it_is_linked(tiny_project: Project, comp
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("flags", [("-flto",), ("-flto", "-g"), ("-O2", "-flto")])
+def test_hash_of_an_object_for_the_linker_is_of_its_source(
+    tmp_path: Path, compiler: str, flags: tuple[str, ...]
+) -> None:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler}")
+    source = tmp_path / "a.c"
+    hashes = []
+    for number, factor in enumerate((3, 3, 4)):
+        source.write_text("static int part(int x) { return x * FACTOR; }\n"
+                          "int whole(int x) { return part(x) + part(2 * x); }\n"
+                          .replace("FACTOR", str(factor)))
+        path = tmp_path / f"{number}.o"
+        subprocess.run([compiler, *flags, "-c", str(source), "-o", str(path)], check=True)
+        hashes.append(elf.code_sha(path))
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_link_without_the_compiler_makes_the_compilers_program(
     tiny_project: Project, tmp_path: Path, compiler: str
 ) -> None:

@@ -54,6 +54,14 @@ def test_variant_that_explains_marks_an_object(tiny_project: Project) -> None:
          " 'allocs')"),
         ("equals = 2", 'at_most_expr = "2 * min"',
          "law[0] 'allocations': at_most_expr: nothing reports 'min'"),
+        ("equals = 2", "at_least = 5\nat_most = 1",
+         "law[0] 'allocations': can never hold: no value meets at_least 5, at_most 1 at once"),
+        ("equals = 2", "equals = 2\nat_most = 1", "can never hold"),
+        ("equals = 2", "within = [2, 1]", "can never hold"),
+        ("equals = 2", 'at_least_expr = "2 * n"\nat_most = 19', "can never hold"),
+        ("equals = 2", "within = [1, 2]\nat_most = 3", "within is at_least and at_most in one"),
+        ("equals = 2", 'equals = 2\nequals_expr = "n"', "equals and equals_expr: give one"),
+        ("equals = 2", "equals = nan", "nan is no bound"),
         ("default = 10\n", 'default = "ten"\n', "parameter.default: 'ten' is not of type"),
         ("sweep = [10, 100, 1000]", "sweep = [10]", "needs parameter.sweep with 3"),
         ('id = "fixed"', 'id = "fixed.other"', "fixed.other.c is missing"),
@@ -91,6 +99,13 @@ def test_bound_may_take_the_same_names(tiny_project: Project, formula: str) -> N
     tiny.add(tiny_project, "tiny", {"bad": '/* "in_variant" "count" */\n' + tiny.BAD},
              tiny.TOML.replace("equals = 2", f'equals_expr = "{formula}"'))
     assert catalog.load(tiny_project)[0].laws[0].equals_expr == formula
+
+
+@pytest.mark.parametrize("bounds", ["at_least = 1\nat_most = 1", "equals = 2\nat_most = 2",
+                                    'at_least_expr = "n"\nat_most = 10', "within = [1, 1]"])
+def test_bounds_that_one_value_meets_are_a_law(tiny_project: Project, bounds: str) -> None:
+    tiny.add(tiny_project, "tiny", {}, tiny.TOML.replace("equals = 2", bounds))
+    assert catalog.load(tiny_project)[0].laws
 
 
 def test_marker_has_to_mark_a_line_that_the_variant_compiles(tiny_project: Project) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from harness import baseline, check, check_rows, check_table, cli, target, trust
+from harness import baseline, check, check_rows, check_table, cli, exports, store, target, trust
 from harness import verdicts as verdicts_
 from harness.baseline import Known
 from harness.check import Options
@@ -176,6 +176,41 @@ def test_a_program_that_fails_is_named(tiny_project: Project,
     failed = [row for row in result.rows if row.verdict == check_rows.FAILED]
     assert [row.subject for row in failed] == ["tiny.bad/gcc-O2"]
     assert check.verdict_code(result) == 4
+
+
+def test_what_cannot_be_counted_here_is_a_reason_and_no_failure(
+    tiny_project: Project, counted: Callable[[], check.Result]
+) -> None:
+    program(tiny_project, 100)
+    result = counted()
+    check.renew(tiny_project, result.path)
+    lines = store.read(result.path)
+    hidden = [x | {"metrics": {}, "reasons": {"instructions": "valgrind cannot read it"}}
+              if x["kind"] == "sample" and x["variant"] == "bad" else x for x in lines]
+    result.path.write_text("".join(json.dumps(x) + "\n" for x in hidden))
+    again = check.judge(tiny_project, result.path)
+    left = [row for row in again.rows if row.verdict != "same"]
+    assert [(row.subject, row.verdict, row.reason) for row in left] == [
+        ("tiny.bad/gcc-O2", "not compared", "valgrind cannot read it")]
+    assert check.verdict_code(again) == 3
+    [line] = check_table.workflow_commands(again.rows, [])
+    assert line == ("::warning title=pitmark::tiny.bad/gcc-O2: valgrind cannot read it")
+    document = check_rows.document(again.run, again.rows, ())
+    assert '<skipped message="not compared' in exports.FORMATS["junit"].export(
+        exports.Source(lines, document))
+
+
+def test_rounds_without_a_base_are_refused(tiny_project: Project,
+                                           capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "--rounds", "5"], tiny_project) == 2
+    assert "give BASE=revision" in capsys.readouterr().err
+
+
+def test_place_of_the_junit_file_is_looked_at_first(tiny_project: Project,
+                                                    capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "--junit", "/proc/no/x.xml"], tiny_project) == 4
+    assert "/proc/no: cannot be written" in capsys.readouterr().err
+    assert not store.runs(tiny_project)
 
 
 def test_verbs_write_and_print(tiny_project: Project, counted: Callable[[], check.Result],

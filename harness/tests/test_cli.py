@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,7 @@ def test_help_shows_a_real_command(verb: str, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize("arguments", [[], ["bensh"], ["bench", "--rouns", "3"],
                                        ["bench", "--rounds", "0"], ["bench", "--rounds", "x"],
+                                       ["validate", "--trials", "0"],
                                        ["repro"], ["repro", "x", "--gdb", "--perf"]])
 def test_wrong_command_line_is_a_usage_error(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -200,6 +203,79 @@ def test_bench_writes_everything_and_prints_where_it_is(
     assert "\x1b[" not in captured.out + captured.err
 
 
+@pytest.mark.parametrize("target", ["compare", "soak", "check"])
+@pytest.mark.parametrize("verb", ["report", "laws"])
+def test_run_of_another_target_leaves_the_report_alone(
+    tiny_project: Project, quiet: Live, options: Options, target: str, verb: str,
+    capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id = measured(tiny_project, quiet, options)
+    before = (tiny_project.latest / store.RUN_FILE).read_bytes()
+    path = tiny_project.results / run_id / store.RUN_FILE
+    path.write_text(path.read_text().replace('"target":"bench"', f'"target":"{target}"'))
+    assert run(tiny_project, verb, "--run", run_id) == 2
+    assert f"is a run of make {target}, not of make bench" in capsys.readouterr().err
+    assert (tiny_project.latest / store.RUN_FILE).read_bytes() == before
+    # Under a name that does not tell: what the file says counts.
+    path.write_text("\n" + path.read_text())
+    assert run(tiny_project, verb, "--run", run_id) == 2
+
+
+@pytest.mark.parametrize("verb", ["fuzz", "stress", "soak", "fidelity"])
+def test_place_of_results_is_looked_at_first(
+    tiny_project: Project, tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", Path("/proc/no")):
+        assert run(tiny_project, verb, "--out", str(out)) == 4
+        error = capsys.readouterr().err
+        assert "cannot be written" in error and "OUT=dir" in error
+
+
+@pytest.mark.parametrize("verb", ["doctor", "validate", "baseline"])
+def test_interrupt_says_what_is_kept(
+    tiny_project: Project, verb: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.doctor.run", interrupted)
+    monkeypatch.setattr("harness.validate.run", interrupted)
+    monkeypatch.setattr("harness.check.measure_exact", interrupted)
+    assert run(tiny_project, verb) == 130
+    error = capsys.readouterr().err
+    assert error.startswith("interrupted")
+    assert ("RESUME=1" in error) if verb == "baseline" else (f"make {verb} begins anew" in
+                                                             " ".join(error.split()))
+
+
+def test_report_of_an_interrupted_run_says_so(
+    tiny_project: Project, quiet: Live, options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = measured(tiny_project, quiet, replace(options, rounds=2))
+    cut = tiny_project.results / "20990101-000000-bench-cut"
+    cut.mkdir()
+    text = (tiny_project.results / whole / store.RUN_FILE).read_text()
+    (cut / store.RUN_FILE).write_text(text[:-20])  # in the last line: a sample of round 2
+    assert run(tiny_project, "report") == 0
+    said = capsys.readouterr().out
+    assert "note: interrupted" not in said and "20990101-000000-bench-cut is newer, and not" in said
+    assert run(tiny_project, "report", "--run", cut.name) == 0
+    assert "note: interrupted: 3 of 4 timed samples, 1 to 2 of 2 rounds" in capsys.readouterr().out
+    page = (tiny_project.latest / "report.html").read_text()
+    assert "interrupted: 3 of 4 timed samples" in page
+    assert "1 to 2 of 2" in page and "a quick run: 1 to 2 short rounds give ratios" in page
+
+
+def test_report_names_the_run_that_was_begun(
+    tiny_project: Project, quiet: Live, options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id = bench.run(tiny_project, options, quiet).run_id
+    assert run(tiny_project, "report") == 4
+    assert f"{run_id} was begun: RUN={run_id} takes what there is" in capsys.readouterr().err
+
+
 def test_table_is_printed_by_its_module() -> None:
     assert callable(table.show)
 
@@ -270,6 +346,45 @@ def test_knob_that_is_0_is_off() -> None:
         assert "--quick" not in text and "--resume" not in text
 
 
+KNOBS = re.findall(r"\b[A-Z]+(?==)", (ROOT / "Makefile").read_text().split("# They")[0])
+ARMS = [*"ABCDEFGH", *(f"CMD_{letter}" for letter in "ABCDEFGH")]
+
+
+@pytest.mark.parametrize("target", re.findall(
+    r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+def test_make_says_what_a_target_takes(target: str) -> None:
+    """A variable of the environment is taken without a word, so that all can be given at once."""
+    names = [*KNOBS, "PITFALLS", "CELLS", "BASE", "ALLOC", "SRC", "ARGS", *ARMS]
+    marked = {name: f"of-{name}-" for name in names}
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True,
+                          env=CLEAN | marked)
+    text = done.stdout
+    taken = {name for name in names if marked[name] in text or f'"${name}"' in text}
+    taken |= {name for name in ("QUICK", "RESUME", "INSTR") if f"--{name.lower()}" in text}
+    refused = make("-n", target, "NO_SUCH=1")
+    assert refused.returncode == 2
+    words = refused.stderr.split("; it takes ")[1].split(".")[0].split()
+    assert set(words) - {"no", "variable"} == taken
+    assert make("-n", target, *(f"{name}=x" for name in taken)).returncode == 0
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["bench", "PITFALS=escape"], "make bench does not take PITFALS; it takes CELLS"),
+    (["bench", "MINUTES=3"], "make bench does not take MINUTES"),
+    (["clean", "CELLS=x"], "it takes no variable"),
+    (["bensh", "QUICK=1"], "No rule to make target 'bensh'"),
+])
+def test_make_names_a_variable_that_does_nothing(arguments: list[str], words: str) -> None:
+    done = make("-n", *arguments)
+    assert done.returncode == 2 and words in done.stderr
+
+
+def test_variables_of_a_make_above_are_its_own() -> None:
+    done = subprocess.run(["make", "-n", "list", "THEIRS=1"], cwd=ROOT, capture_output=True,
+                          text=True, env=CLEAN | {"MAKELEVEL": "1"})
+    assert done.returncode == 0
+
+
 def test_module_runs_as_a_command() -> None:
     done = subprocess.run([sys.executable, "-m", "harness", "list", "--cells", "gcc-O2"], cwd=ROOT,
                           capture_output=True, text=True)
@@ -302,6 +417,7 @@ def test_bench_ends_in_4_where_a_variant_does_not_build(
 def test_figures_that_are_no_figures_are_named(
     tiny_project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for arguments in (["bench", "--rounds", "x"], ["stress", "--minutes", "x"]):
+    for arguments in (["bench", "--rounds", "x"], ["stress", "--minutes", "x"],
+                      ["validate", "--trials", "x"]):
         assert run(tiny_project, *arguments) == 2
         assert "not x" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from harness import arms, cli, compare, compare_rows, library, store, turns
+from harness import arms, cli, compare, compare_rows, compare_table, library, store, turns
 from harness.compare import Options
 from harness.compare_rows import Found
 from harness.compare_table import Comparison
@@ -24,10 +24,11 @@ from harness.fault import Fault, UsageFault
 from harness.progress import Live
 from harness.project import Project, here
 from harness.sheet import Sheet
+from harness.stats import Estimate
 from harness.target import schema
 from harness.tests import tiny
 from harness.tests.test_bench import schema_errors
-from harness.verdicts import IDENTICAL, SAME, WORSE
+from harness.verdicts import IDENTICAL, SAME, WORSE, Row
 
 # Sleeps n milliseconds, prints its argument, and has a table that only one form has.
 SLEEPER = """#include <stdio.h>
@@ -190,7 +191,7 @@ def test_unknown_revision(tiny_project: Project, quiet: Live) -> None:
     (QUICK, "nothing to compare"),
     (replace(QUICK, compilers=("gcc -O2",)), "at least two arms"),
     (replace(QUICK, compilers=("gcc -O2",) * 9), "at most 8 arms"),
-    (replace(QUICK, compilers=("gcc -O2", "nocc -O2")), "nocc is not installed"),
+    (replace(QUICK, compilers=("gcc -O2", "nocc -O2")), "no compiler 'nocc'"),
     (replace(QUICK, compilers=("gcc -O2", "gcc '-O2")), "No closing quotation"),
     (replace(QUICK, compilers=("gcc", "gcc -Os"), base="HEAD"), "do not go together"),
     (replace(QUICK, allocators=("glibc", "jemalloc")), "under a program that uses malloc"),
@@ -198,6 +199,7 @@ def test_unknown_revision(tiny_project: Project, quiet: Live) -> None:
      "no allocator 'fastmalloc'"),
     (replace(QUICK, commands=("no-such-program", "true")), "no-such-program: no such program"),
     (replace(QUICK, compilers=("gcc", "gcc -Os"), sources=("/nowhere.c",)), "no such file"),
+    (replace(QUICK, compilers=("gcc", "gcc -Os"), sources=("/tmp",)), "SRC: /tmp: a folder"),
     (replace(QUICK, base="HEAD", sources=("x.c",)), "this project's own sources"),
     (replace(QUICK, compilers=("gcc", "clang"), sources=("x.c",), pitfalls=("tiny",)),
      "PITFALLS and a program of your own"),
@@ -240,9 +242,13 @@ def test_no_arm_compiles(tiny_project: Project, quiet: Live, tmp_path: Path) -> 
 
 def test_a_program_that_fails_is_a_row_without_figures(tiny_project: Project, quiet: Live) -> None:
     comparison, path = own(tiny_project, quiet, replace(QUICK, commands=("true", "false")))
-    assert comparison.failures == ["false failed in arm B: exit status 1 (3 times)"] or \
-        comparison.failures == ["true failed in arm B: exit status 1 (3 times)"]
+    assert comparison.failures == ["true failed in arm B: exit status 1 (3 times)"]
+    reason = row(comparison, "wall_s").row.reason
+    assert reason == "true failed: exit status 1"
     assert row(comparison, "wall_s").row.ratio.n == 0
+    assert compare_rows.conclusion(comparison.found, comparison.plan, False, comparison.failed) == [
+        "B (false) against A (true): nothing may be concluded, because true failed"]
+    assert not any("failed" in remark for remark in compare_table.remarks(comparison))
     assert cli.main(["compare", "--run", ""], tiny_project) == 4
 
 
@@ -252,7 +258,69 @@ def test_a_program_that_hangs_is_stopped_once(tiny_project: Project, quiet: Live
     messages = [x["status"]["message"] for x in store.read(path)
                 if x["kind"] == "sample" and x["cell"] == "B"]
     assert messages[0].startswith("still running after 0.2 s")
-    assert all(m.startswith("not started") for m in messages[1:])
+    assert all(m.startswith("not started: true/B/r00/timed was still") for m in messages[1:])
+
+
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="no valgrind")
+def test_words_of_valgrind_are_not_the_programs(tiny_project: Project, quiet: Live,
+                                                tmp_path: Path) -> None:
+    source = tmp_path / "crash.c"
+    source.write_text("#include <stdio.h>\n#include <stdlib.h>\n"
+                      'int main(void) { fprintf(stderr, "it is broken\\n"); abort(); }\n')
+    subprocess.run(["gcc", "-o", str(tmp_path / "crash"), str(source)], check=True)
+    comparison, _ = own(tiny_project, quiet, replace(
+        QUICK, instructions=True, commands=(str(tmp_path / "crash"), "true")))
+    # Three rounds and a count, all in the same words; and the same of A under its second name.
+    assert comparison.failures == [
+        f"crash failed in arm {arm}: killed by SIGABRT: it is broken (4 times)"
+        for arm in ("A", "A'")]
+
+
+def made_up(rounds: dict[str, int], asked: int) -> Comparison:
+    """A comparison of subjects that were judged by so many rounds."""
+    plan = compare_rows.Plan(("A", "B"), ("a", "b"), tuple((name, "") for name in rounds),
+                             ("wall_s",), asked, 2, False, None)
+    found = [Found("B", Row(name, "wall_s", one, one, Estimate(1.3, 1.2, 1.4, n), 0.03,
+                            WORSE if n >= 10 else "unclear", p=0.01))
+             for name, n in rounds.items() for one in [Estimate(1.0, 0.9, 1.1, n)]]
+    return Comparison(plan, found, (), (), ())
+
+
+@pytest.mark.parametrize(("rounds", "words"), [
+    ({"x": 5, "y": 5}, "5 rounds give ratios and no verdicts; 10 or more do"),
+    ({"x": 5, "y": 10}, "figures of 5 rounds have ratios and no verdicts; those of 10 or more have"
+                        " them"),
+    ({"x": 10, "y": 10}, None),
+])
+def test_rounds_are_those_that_were_judged(rounds: dict[str, int], words: str | None) -> None:
+    """A second look makes ten of five."""
+    comparison = made_up(rounds, asked=5)
+    said = [one for one in compare_table.remarks(comparison) if "no verdicts" in one]
+    assert said == ([] if words is None else [words])
+    page = compare_table.markdown(comparison, {"run": "r"}, None)
+    assert ("5 to 10 rounds" in page) == (len(set(rounds.values())) == 2)
+
+
+def test_conclusion_leaves_out_what_failed() -> None:
+    comparison = made_up({"x": 10, "y": 10}, asked=10)
+    [said] = compare_rows.conclusion(comparison.found, comparison.plan, False, {"B": ("x",)})
+    assert said.endswith("time worse (ratio 1.300, 1.200 to 1.400); without x, which failed")
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["--arm", "gcc -O2", "--arm", "gcc -Os", "--cell", "gcc-O0"], "says what BASE is compiled"),
+    (["--arm", "gcc -O2", "--arm", "gcc -Os", "--args", "1"], "ARGS (--args) is for a program"),
+    (["--arm", "gcc -O2", "--arm", "gcc -Os", "--timeout", "3"], "TIMEOUT (--timeout) is for"),
+    (["--command", "true", "--command", "false", "--libs=-lm"], "LIBS (--libs) are what SRC"),
+    (["--command", "true", "--command", "false", "--timeout", "0"], "more than 0"),
+    (["--command", "true", "--command", "false", "--timeout", "nan"], "more than 0"),
+    (["--arm", "nocc -O2", "--arm", "gcc -Os"], "no compiler 'nocc': no such command"),
+    (["--arm", "gcc-99 -O2", "--arm", "gcc -Os"], "apt-get install gcc-99"),
+])
+def test_what_would_do_nothing_is_refused(tiny_project: Project, arguments: list[str], words: str,
+                                          capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["compare", *arguments], tiny_project) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_a_script_can_be_an_arm(tiny_project: Project, quiet: Live, tmp_path: Path) -> None:

@@ -131,6 +131,49 @@ def test_verb_writes_the_latest_run(tiny_project: Project, source: Source,
     assert out.read_text() == exports.FORMATS["go"].export(source)
 
 
+def given(project: Project, name: str, source: Source) -> None:
+    """As if a target had left this."""
+    store.replace_file(project.latest / ("run.jsonl" if name == "bench" else f"{name}.jsonl"),
+                       "".join(json.dumps(x) + "\n" for x in source.lines))
+    store.replace_json(project.latest / f"{name}.json", source.document)
+
+
+def test_nothing_measured_is_a_failure(tiny_project: Project, source: Source,
+                                       capsys: pytest.CaptureFixture[str]) -> None:
+    given(tiny_project, "bench", Source([lines.run(), lines.cell("bad"),
+                                         lines.failed("bad", "killed by SIGSEGV")], document()))
+    assert cli.main(["export", "--format", "csv"], tiny_project) == 4
+    assert "nothing was measured in this run" in capsys.readouterr().err
+    given(tiny_project, "bench", Source(source.lines, {**document(), "rows": []}))
+    assert cli.main(["export", "--format", "csv"], tiny_project) == 2
+    assert "csv has nothing to hand on of make bench" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("format_", list(exports.FORMATS))
+def test_soak_and_fidelity_hand_on_their_figures(
+    tiny_project: Project, format_: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = format_ in ("csv", "junit", "markdown", "openmetrics")
+    row = target.row("maps", "rss_b", value=1 << 20, ratio=1.01, verdict="flat")
+    soaked = lines.sample("maps", {"pss_b": 5.0}, role="soak", name="soak-0", pitfall="soak")
+    given(tiny_project, "soak", Source([lines.run() | {"target": "soak"}, soaked],
+                                       target.document("soak", lines.run(), [row])))
+    store.replace_json(tiny_project.latest / "fidelity.json",
+                       target.document("fidelity", lines.run(), [row]))
+    for name in ("soak", "fidelity"):
+        code = cli.main(["export", "--format", format_, "--target", name], tiny_project)
+        assert code == (0 if figures else 2)
+        said = capsys.readouterr()
+        assert ("maps" in said.out) if figures else ("has nothing to hand on" in said.err)
+
+
+def test_place_that_cannot_be_written_is_named(tiny_project: Project, source: Source,
+                                               capsys: pytest.CaptureFixture[str]) -> None:
+    given(tiny_project, "bench", source)
+    assert cli.main(["export", "--format", "go", "--to", "/proc/no/x"], tiny_project) == 4
+    assert "/proc/no/x: cannot be written" in capsys.readouterr().err
+
+
 def test_unknown_format_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["export", "--format", "xls"]) == 2
     assert "hyperfine" in capsys.readouterr().err

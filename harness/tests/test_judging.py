@@ -339,9 +339,36 @@ def test_stored_lines_follow_their_schema() -> None:
         validator.validate(line)
 
 
+def test_interrupted_run_says_what_is_there(tiny_project: Project) -> None:
+    """Three rounds were asked for: bad has two of them, fixed one."""
+    chosen = catalog.load(tiny_project)
+    some = [lines.run(quick=True), lines.cell("bad"), lines.cell("fixed"),
+            lines.cell("fixed", "clang-O2", status="failed", message="no"),
+            *(lines.sample("bad", {"x": 1.0}, round_=number) for number in (1, 2)),
+            lines.sample("fixed", {"x": 1.0})]
+    summary = summarise(some, chosen)
+    assert summary["taken"] == {"samples": 3, "planned": 6, "rounds": [1, 2]}
+    assert summary["events"] == [
+        "interrupted: 3 of 6 timed samples, 1 to 2 of 3 rounds",
+        "a quick run: 1 to 2 short rounds give ratios, not verdicts"]
+    rest = [lines.sample(variant, {"x": 1.0}, round_=number)
+            for variant, number in (("bad", 3), ("fixed", 2), ("fixed", 3))]
+    assert summarise([*some, *rest], chosen)["events"] == [
+        "a quick run: 3 short rounds give ratios, not verdicts"]
+
+
+def test_merged_runs_are_counted_each_by_its_own_rounds(tiny_project: Project) -> None:
+    other = [lines.run(rounds=2) | {"run": "s"}, lines.cell("bad", pitfall="other", run="s"),
+             *(lines.sample("bad", {"x": 1.0}, pitfall="other", round_=number, run="s")
+               for number in (1, 2))]
+    mine = [lines.run(rounds=1), lines.cell("bad"), lines.sample("bad", {"x": 1.0})]
+    summary = summarise([*mine, *other], catalog.load(tiny_project))
+    assert summary["taken"] == {"samples": 3, "planned": 3, "rounds": [1, 2]}
+
+
 def test_summary_has_every_key_and_the_right_numbers(tiny_project: Project) -> None:
     summary = summarise(full_run(), catalog.load(tiny_project))
-    assert list(summary) == ["v", "run", "cells", "pitfalls", "flags", "left_out",
+    assert list(summary) == ["v", "run", "taken", "cells", "pitfalls", "flags", "left_out",
                              "controls", "failed", "events"]
     found = summary["pitfalls"][0]
     bad = found["cells"]["gcc-O2"]["variants"]["bad"]

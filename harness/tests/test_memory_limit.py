@@ -166,5 +166,33 @@ def test_version_1_without_a_limit_is_the_machine(tmp_path: Path) -> None:
     assert oom.limit_b(proc) == MIB
 
 
+def test_own_cgroup_counts_before_the_machine(tmp_path: Path) -> None:
+    """What the kernel killed in another container is not blamed on memory here."""
+    proc = made_up(tmp_path, "0::/a/b\n", "cgroup2 MOUNT cgroup2 rw 0 0\n",
+                   {"a/b/memory.events": "max 7\noom 3\noom_kill 2\noom_group_kill 0",
+                    "a/memory.events": "oom_kill 5"})
+    (proc / "vmstat").write_text("nr_free_pages 1\noom_kill 100\n")
+    assert oom.kills(proc) == 2
+    (proc / "vmstat").write_text("nr_free_pages 1\noom_kill 101\n")
+    assert oom.kills(proc) == 2 and oom.in_words(proc).startswith("the kernel killed it")
+    (tmp_path / "a" / "b" / "memory.events").unlink()  # the parent keeps the books
+    assert oom.kills(proc) == 5
+
+
+def test_own_cgroup_of_version_1_counts(tmp_path: Path) -> None:
+    proc = made_up(tmp_path, "4:memory:/x\n0::/\n",
+                   "cgroup2 MOUNT/unified cgroup2 rw 0 0\ncgroup MOUNT/m cgroup rw,memory 0 0\n",
+                   {"m/x/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 4"})
+    (proc / "vmstat").write_text("oom_kill 9\n")
+    assert oom.kills(proc) == 4
+
+
+def test_count_of_the_machine_makes_it_only_probable(tmp_path: Path) -> None:
+    proc = made_up(tmp_path, "0::/a\n", "cgroup2 MOUNT cgroup2 rw 0 0\n", {"a/memory.max": "max"})
+    (proc / "vmstat").write_text("oom_kill 9\n")
+    assert oom.kills(proc) == 9
+    assert oom.in_words(proc) == "probably the kernel killed it, for the machine is out of memory"
+
+
 def test_nothing_is_known_without_files(tmp_path: Path) -> None:
     assert oom.limit_b(tmp_path) is None and oom.kills(tmp_path) == 0

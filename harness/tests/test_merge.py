@@ -116,6 +116,13 @@ def test_each_machine_counts_alike() -> None:
     assert merge.stratified([[2.0], [8.0]]).low is None
 
 
+def test_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for place in (Path("/proc/no/x"), tmp_path / "file" / "x"):
+        with pytest.raises(Fault, match="cannot be written"):
+            merge.write(place, [lines.run()])
+
+
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="no line of kind run"):
         merge.together([write(tmp_path / "a", lines.cell("bad"))])

@@ -68,6 +68,14 @@ def test_a_quick_run_is_not_quoted(copy: Project) -> None:
         reference.renew(copy)
 
 
+def test_an_interrupted_run_is_not_quoted(copy: Project) -> None:
+    taken = {"samples": 7, "planned": 8, "rounds": [3, 4]}
+    copy.latest.mkdir(parents=True)
+    (copy.latest / "summary.json").write_text(json.dumps({**SUMMARY, "taken": taken}))
+    with pytest.raises(Fault, match="interrupted run"):
+        reference.renew(copy)
+
+
 @pytest.mark.parametrize("page", ["peers.md", "validate.md", "plots/soak.png"])
 def test_page_of_another_target_is_kept_if_there_is_one(copy: Project, page: str) -> None:
     (copy.latest / "plots").mkdir(parents=True)

@@ -127,12 +127,43 @@ def test_facts_beside_go_are_shown_if_there_are_any(
     rows = [target.row("peak/64 MiB", "fact", value=98.25, peer=95.5, goal="at most Go's",
                        verdict="differs as declared", reason="it is faster"),
             target.row("channels/nil/send", "fact", goal="exact", verdict="same")]
-    page = report.render(summary, charts, {"git": "0123456789abcdef", "rows": rows})
+    page = report.render(summary, charts, {
+        "fidelity": {"git": "0123456789abcdef", "rows": rows}})
     assert "at commit <code>0123456789ab</code>" in page
     assert "<td>95.5</td><td>98.25</td><td>at most Go&#39;s</td>" in page
     assert "differs as declared: it is faster" in page
     assert 'href="#fidelity"' in page
     assert "fidelity" not in report.render(summary, charts)
+
+
+def test_soak_is_shown_if_there_was_one(summary: dict[str, Any], tmp_path: Path) -> None:
+    rows = [target.row("maps", "rss_b", value=3 << 20, ratio=1.002, low=0.999, high=1.25,
+                       goal="grows by at most 1 % in an hour", verdict="grows"),
+            target.row("queue", "rss_b", goal="grows by at most 1 % in an hour",
+                       verdict="failed", reason="ended by SIGSEGV"),
+            target.row("maps", "threads", value=4)]
+    svg = tmp_path / "soak.svg"
+    svg.write_text('<svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0"/></svg>')
+    picture = Chart("soak", "The soak", "Over hours.", svg, svg, None, None)
+    page = report.render(summary, [picture], {"soak": {"git": "fedcba9876543210", "rows": rows}})
+    found = section(page, "soak")
+    assert "at commit <code>fedcba987654</code>" in found and 'href="#soak"' in page
+    assert "<td>3 MiB</td><td>+0.2 % (-0.1 % to +25 %)</td>" in found
+    assert "failed: ended by SIGSEGV" in found and found.count("<tr>") == 3
+    assert page.count("Over hours.") == found.count("Over hours.") == 1
+    Page(page)
+    assert 'id="soak"' not in report.render(summary, [])
+
+
+@pytest.mark.parametrize(("taken", "words"), [
+    ({"samples": 8, "planned": 8, "rounds": [4, 4]}, "4"),
+    ({"samples": 7, "planned": 24, "rounds": [1, 2]}, "1 to 2 of 6"),
+    (None, "6"),
+])
+def test_rounds_are_those_that_are_there(summary: dict[str, Any], taken: dict[str, Any] | None,
+                                         words: str) -> None:
+    page = report.render(summary | ({"taken": taken} if taken else {}), [])
+    assert f">rounds</th><td>{words}</td>" in page and f"each time, {words} rounds." in page
 
 
 def test_page_is_the_same_each_time(summary: dict[str, Any], charts: list[Chart]) -> None:

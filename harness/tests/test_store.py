@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -148,6 +148,33 @@ def test_runs_are_found_by_name(tmp_path: Path) -> None:
     assert store.find(project, "20260101-000000-bench-0001").parent.name.startswith("20260101")
     with pytest.raises(UsageFault, match="no run 'other'"):
         store.find(project, "other")
+
+
+def test_run_of_another_target_is_refused(tmp_path: Path) -> None:
+    project = Project(tmp_path, tmp_path / "out")
+    for number, target in enumerate(("bench", "compare", "soak")):
+        store.replace_file(project.results / f"2026010{number}-{target}" / store.RUN_FILE,
+                           json.dumps(RUN | {"target": target}) + "\n")
+    with pytest.raises(UsageFault, match="20260102-soak is a run of make soak, not of make bench"):
+        store.find(project, "20260102-soak")
+    assert store.find(project, "20260101-compare", "compare").parent.name == "20260101-compare"
+    with pytest.raises(UsageFault, match=r"no run 'x' of make bench in .* \(there are: "
+                       r"20260100-bench\)"):
+        store.find(project, "x")
+    with pytest.raises(Fault, match="20260100-bench was begun: RUN=20260100-bench takes"):
+        store.find(project, None)
+
+
+@pytest.mark.parametrize("write", [
+    lambda path: store.replace_file(path, "x"), lambda path: store.replace_json(path, {}),
+    lambda path: store.replace_copy(Path(__file__), path),
+    lambda path: store.make_folder(path.parent)])
+def test_place_that_cannot_be_written_is_a_fault(tmp_path: Path,
+                                                 write: Callable[[Path], object]) -> None:
+    (tmp_path / "file").write_text("")
+    for place in (Path("/proc/no/x"), tmp_path / "file" / "x", tmp_path / "file" / "in" / "x"):
+        with pytest.raises(Fault, match="cannot be written"):
+            write(place)
 
 
 def test_nan_is_never_stored(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from harness import catalog, show, target, trust
 from harness.catalog import Pitfall
+from harness.metrics import percent
 from harness.project import Project
 from harness.sheet import Sheet
 from harness.summary import summarise
@@ -63,6 +64,20 @@ def test_wide_interval_is_unclear_and_names_what_can_be_seen(pitfall: Pitfall) -
     one = verdict(pitfall, stored((0.8, 1.25, 0.9, 1.1, 0.85, 1.2, 1.0, 0.95, 1.15, 1.05)))
     assert one.verdict == "unclear" and one.widest is not None
     assert f"by up to {100 * one.widest:.2g} %" in trust.sentences([one])[0]
+
+
+@pytest.mark.parametrize(("share", "text"), [
+    (0.041, "4.1 %"), (1.2, "120 %"), (12.8, "1,280 %"), (0.996, "100 %"), (0.0996, "10 %"),
+    (0.02, "2 %"), (0.00004, "0.004 %"), (0.0, "0 %"), (1e7, "1,000,000,000 %")])
+def test_percents_are_plain_numbers(share: float, text: str) -> None:
+    assert percent(share) == text
+
+
+def test_sentence_of_a_wide_control_can_be_read() -> None:
+    wide = trust.Control("prog", "wall_s", 1.5, 0.5, 2.2, 20, 0.03, "unclear", None)
+    assert trust.sentences([wide]) == [
+        "one program under two names (prog) differs in time of the whole process by up to 120 % in"
+        " this run: a smaller change cannot be told from noise"]
 
 
 def test_few_rounds_give_no_verdict(pitfall: Pitfall) -> None:
