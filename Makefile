@@ -3,7 +3,7 @@
 # Knobs: QUICK=1  ROUNDS=n  PITFALLS="a b"  CELLS="gcc-O2 clang-Os"  PROFILE=default|wide  OUT=dir
 #        RESUME=1  INSTR=1  SEED=n  WORKS="binary-trees churn-100"  ID=name  SAMPLE=name  RUN=id
 #        PREFIX=dir  MINUTES=n  TARGETS="map alloc gc"  PYTEST="-k word"
-#        TIMEOUT=s  LIBS="-lm"  HOSTS="a b"  TRIALS=n  JUNIT=file  FORMAT=name  OF=target  TO=file
+#        TIMEOUT=s  TURNS=1  LIBS="-lm"  HOSTS="a b"  TRIALS=n  JUNIT=file  FORMAT=name  OF=target  TO=file
 # They are plain arguments of `python3 -m harness VERB --help`.
 
 PYTHON := /usr/bin/python3
@@ -33,7 +33,7 @@ TAKES.list := $(TAKES.build)
 TAKES.bench := $(TAKES.build) QUICK ROUNDS RESUME INSTR SEED HOSTS
 TAKES.peers := OUT QUICK ROUNDS RESUME WORKS SEED RUN
 TAKES.compare := OUT QUICK ROUNDS RESUME $(ARMS) BASE ALLOC SRC ARGS LIBS PITFALLS \
-	CELLS TIMEOUT SEED RUN
+	CELLS TIMEOUT TURNS SEED RUN
 TAKES.check := $(TAKES.build) BASE ROUNDS JUNIT RESUME
 TAKES.baseline := $(TAKES.build) RESUME
 TAKES.doctor := OUT ROUNDS CELLS

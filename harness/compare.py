@@ -381,8 +381,9 @@ def judge(project: Project, path: Path) -> tuple[Comparison, dict[str, Any]]:
         raise UsageFault(f"{path.parent.name} is a run of {begun['target']}, not a comparison")
     sheet, plan_ = Sheet(lines), plan_of(lines, begun)
     checked = compare_rows.controls(sheet, plan_, catalog.load(project))
-    return Comparison(plan_, compare_rows.judge(sheet, plan_), checked,
-                      compare_rows.failures(sheet), compare_rows.notes(sheet, plan_),
+    found = compare_rows.judge(sheet, plan_)
+    said = [*compare_rows.notes(sheet, plan_), *compare_rows.closer(found, sheet, plan_)]
+    return Comparison(plan_, found, checked, compare_rows.failures(sheet), said,
                       compare_rows.failed_in(sheet, plan_)), begun
 
 

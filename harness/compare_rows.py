@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness import stats, target, trust, verdicts
+from harness import stats, target, trust, turns, verdicts
 from harness.catalog import Pitfall
 from harness.metrics import describe, percent
 from harness.sheet import Sheet, first_line, program_name
@@ -246,6 +246,21 @@ def notes(sheet: Sheet, plan: Plan) -> list[str]:
                 said.append(f"{name} prints something else in arm {arm} than in {plan.arms[0]}: it"
                             " may not do the same work")
     return said
+
+
+def closer(found: Sequence[Found], sheet: Sheet, plan: Plan) -> list[str]:
+    """What would pair the arms of a program of one's own more closely, where its time is unclear
+    and it keeps a processor busy."""
+    for subject in plan.subjects if plan.twin is not None else ():
+        name = subject_name(subject)
+        unclear = any(one.row.subject == name and one.row.metric == "wall_s"
+                      and one.row.verdict == UNCLEAR for one in found)
+        alone = not any(line.get("turns") for line in sheet.timed(*subject, plan.arms[0]))
+        wall, cpu = (sheet.values(*subject, plan.arms[0], key) for key in ("wall_s", "cpu_s"))
+        if unclear and alone and wall and stats.median(cpu) > turns.LEAST_BUSY * stats.median(wall):
+            return [f"the arms of {name} ran one after the other: TURNS=1 (--turns) shows smaller"
+                    " differences, if copies of it may be under way at the same time"]
+    return []
 
 
 # ---- In sum --------------------------------------------------------------------------------------

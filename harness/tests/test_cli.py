@@ -360,7 +360,7 @@ def test_make_says_what_a_target_takes(target: str) -> None:
                           env=CLEAN | marked)
     text = done.stdout
     taken = {name for name in names if marked[name] in text or f'"${name}"' in text}
-    taken |= {name for name in ("QUICK", "RESUME", "INSTR") if f"--{name.lower()}" in text}
+    taken |= {name for name in ("QUICK", "RESUME", "INSTR", "TURNS") if f"--{name.lower()}" in text}
     refused = make("-n", target, "NO_SUCH=1")
     assert refused.returncode == 2
     words = refused.stderr.split("; it takes ")[1].split(".")[0].split()

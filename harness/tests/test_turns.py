@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 
-from harness import plan, probes, rig, turns
+from harness import compare_rows, plan, probes, rig, turns, verdicts
+from harness.compare_rows import Found, Plan
 from harness.fault import BuildFault
 from harness.launch import STOPPED, Job, Launcher
 from harness.plan import ProgramKey, Spec
 from harness.project import here
+from harness.sheet import Sheet
+from harness.tests import lines
+from harness.verdicts import SAME, UNCLEAR
 
 # Keeps a processor busy for 60 ms of its own, and tells begin and end of it by the common clock.
 BUSY = r"""
@@ -189,8 +193,8 @@ def line(of: Spec, cpu_s: float = 1.0, wall_s: float = 1.0, rss_b: float = 1e6) 
             "metrics": {"user_s": cpu_s, "sys_s": 0.0, "peak_rss_b": rss_b}}
 
 
-def taught(lines: Sequence[dict[str, Any]], **more: Any) -> rig.ByTurns:
-    return rig.ByTurns(lines=lines, **more)
+def taught(known: Sequence[dict[str, Any]], **more: Any) -> rig.ByTurns:
+    return rig.ByTurns(lines=known, **more)
 
 
 A0, B0, A1, B1 = (spec("v", arm, n) for n in (0, 1) for arm in "AB")
@@ -252,9 +256,9 @@ class Fake:
 
 
 def take_all(made: Fake, specs: Sequence[Spec]) -> list[dict[str, Any]]:
-    lines: list[dict[str, Any]] = []
-    rig.run_all(made, specs, lines.append, lambda *_: None)
-    return lines
+    taken: list[dict[str, Any]] = []
+    rig.run_all(made, specs, taken.append, lambda *_: None)
+    return taken
 
 
 def test_samples_of_a_group_are_taken_together_and_stored_in_order(tmp_path: Path) -> None:
@@ -267,19 +271,19 @@ def test_samples_of_a_group_are_taken_together_and_stored_in_order(tmp_path: Pat
 def test_what_does_not_link_or_hung_before_is_left_out_of_its_group(tmp_path: Path) -> None:
     made = Fake(tmp_path, broken="B")
     hang = [spec("v", "H", n) for n in (1, 2)]
-    lines = take_all(made, [A1, B1, hang[0], spec("v", "A", 2), hang[1], spec("v", "B", 2)])
+    taken = take_all(made, [A1, B1, hang[0], spec("v", "A", 2), hang[1], spec("v", "B", 2)])
     assert made.taken == [[A1.id, hang[0].id], [spec("v", "A", 2).id]]
-    told = [x["status"]["message"] for x in lines]
+    told = [x["status"]["message"] for x in taken]
     assert told[1] == told[5] == "does not link"
     assert told[4].startswith("not started: ")
 
 
 def test_an_interrupted_group_is_not_stored(tmp_path: Path) -> None:
     made = Fake(tmp_path, stopped="B")
-    lines: list[dict[str, Any]] = []
+    taken: list[dict[str, Any]] = []
     with pytest.raises(KeyboardInterrupt):
-        rig.run_all(made, [A0, A1, B1], lines.append, lambda *_: None)
-    assert [x["sample"] for x in lines] == [A0.id]
+        rig.run_all(made, [A0, A1, B1], taken.append, lambda *_: None)
+    assert [x["sample"] for x in taken] == [A0.id]
 
 
 def test_rounds_begin_on_each_processor_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,3 +297,22 @@ def test_arms_of_a_round_have_one_layout() -> None:
     specs = plan.side_by_side([("p", "v")], "ABC", 7, (1, 2), {("p", "v"): 10})
     seeds = {(s.round, s.layout_seed, s.env_pad_b) for s in specs}
     assert len(specs) == 6 and len(seeds) == 2
+
+
+# ---- What a person is told -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("cpu_s", "had", "verdict", "told"), [
+    (0.95, 0, UNCLEAR, True), (0.5, 0, UNCLEAR, False), (0.95, 12, UNCLEAR, False),
+    (0.95, 0, SAME, False)])
+def test_turns_are_offered_where_they_would_help(cpu_s: float, had: int, verdict: str,
+                                                 told: bool) -> None:
+    arms = ("A", "B")
+    run = [lines.sample("", {"wall_s": 1.0, "cpu_s": cpu_s}, name=arm, round_=n, pitfall="p",
+                        turns=had) for n in (1, 2, 3) for arm in arms]
+    plan_ = Plan(arms=arms, titles=arms, subjects=(("p", ""),), metrics=("wall_s",), rounds=3,
+                 looks=1, confirm=False, twin="A'", identical=True)
+    row = replace(verdicts.compare("p", "wall_s", {1: 1.0}, {1: 1.0}), verdict=verdict)
+    found = [Found("B", row)]
+    said = compare_rows.closer(found, Sheet(run), plan_)
+    assert bool(said) == told and all("TURNS=1" in one for one in said)
