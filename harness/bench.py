@@ -39,19 +39,24 @@ class Done:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGTERM stops like Ctrl-C does."""
+    """SIGTERM, and SIGHUP when a terminal goes away, stop like Ctrl-C does. What is ignored (SIGHUP
+    under nohup) stays so."""
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    old: dict[int, Any] = {}
     try:
-        old = signal.signal(signal.SIGTERM, stop)
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(ending) != signal.SIG_IGN:
+                old[ending] = signal.signal(ending, stop)
     except ValueError:  # not the main thread: the caller's business
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, old)
+        for number, handler in old.items():
+            signal.signal(number, handler)
 
 
 def unfinished(project: Project, target: str) -> tuple[Path, Mapping[str, Any]] | None:
@@ -90,7 +95,7 @@ def open_run(path: Path, begun: Mapping[str, Any], *, commit: bool = False,
              ) -> Iterator[tuple[store.Store, list[dict[str, Any]]]]:
     """A run's file for appending, and what it has already. A new one begins with the line `begun`;
     of one that is gone on with, Fault if it was begun under other conditions (commit: of git, too).
-    SIGTERM stops like Ctrl-C does."""
+    SIGTERM and SIGHUP stop like Ctrl-C does."""
     old = store.read(path) if path.exists() else []
     if old:
         conditions.same_place(store.run_line(old, path), begun, commit=commit)

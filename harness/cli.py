@@ -16,7 +16,7 @@ from harness.build import Builder, Failed
 from harness.fault import FAILED, LAW_FAILED, OK, USAGE, Fault, UsageFault
 from harness.plan import Options
 from harness.progress import Live
-from harness.project import Project, here
+from harness.project import Project, here, relative
 
 INTERRUPTED = cli_compare.INTERRUPTED
 Verb = Callable[[argparse.Namespace, Project, Console], int]
@@ -209,23 +209,16 @@ def _peers(args: argparse.Namespace, project: Project, console: Console) -> int:
     latest = [project.latest / name for name in (peers.FIGURES, peers.PAGE)]
     if not args.run:
         peers.write(project, path, document, lines)
-    places = [("run", _relative(path))]
+    places = [("run", relative(path))]
     if not args.run:
-        places += [("figures", _relative(latest[0])), ("page", _relative(latest[1]))]
+        places += [("figures", relative(latest[0])), ("page", relative(latest[1]))]
     peer_table.print_all(document, lines, console, places)
     return FAILED if peer_rows.went_wrong(lines) else OK
 
 
 def _places(project: Project, run: Path, report: Path) -> list[tuple[str, object]]:
-    return [("run", _relative(run)), ("figures", _relative(project.latest / "bench.json")),
-            ("charts", _relative(project.latest / "plots")), ("report", _relative(report))]
-
-
-def _relative(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+    return [("run", relative(run)), ("figures", relative(project.latest / "bench.json")),
+            ("charts", relative(project.latest / "plots")), ("report", relative(report))]
 
 
 def _laws(args: argparse.Namespace, project: Project, console: Console) -> int:
@@ -314,7 +307,7 @@ def _new_pitfall(args: argparse.Namespace, project: Project, console: Console) -
     from harness import new_pitfall
 
     folder = new_pitfall.create(project, args.id)
-    console.print(f"made {_relative(folder)}: edit pitfall.toml, bad.c and fixed.c, then"
+    console.print(f"made {relative(folder)}: edit pitfall.toml, bad.c and fixed.c, then"
                   f" make bench QUICK=1 PITFALLS={args.id}", highlight=False, soft_wrap=True)
     return OK
 
@@ -380,7 +373,7 @@ def _reference(args: argparse.Namespace, project: Project, console: Console) -> 
     from harness import reference
 
     for path in reference.renew(project):
-        console.print(_relative(path), highlight=False, soft_wrap=True)
+        console.print(relative(path), highlight=False, soft_wrap=True)
     return OK
 
 

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from rich.console import Console
@@ -55,6 +56,9 @@ ABSENT = tuple(f"-Wl,--defsym={name}=0" for name in (
     "central_join_shard", "central_note_free", "central_restock", "central_unstock",
     "hook_attach_caller", "hook_pay", "hook_trigger", "sh_init"))
 LIMITS = ("-max_len=1024", "-len_control=20", "-timeout=60", "-rss_limit_mb=2048")
+COURSE = (*LIMITS, "-reload=0")  # what other processes find would come in at any time
+LIMITED = ("-max_total_time=", "-runs=")  # arguments that only say when to stop
+NEW, AGAIN = "new", "again"  # where a run puts what it finds, and one that repeats it
 _STATUS = re.compile(r"^#(\d+)\s+\S+\s+cov: (\d+) ft: (\d+) corp: (\d+)/")
 _WRITTEN = re.compile(r"Test unit written to (\S+)")
 
@@ -169,10 +173,21 @@ def environment(target: str, extra: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **settings(target), **extra}
 
 
+@cache
+def at_fixed_addresses() -> tuple[str, ...]:
+    """What comes before a program, so that the same inputs do the same: words that are taken for
+    addresses, and the fuzzer's own tables, depend on where things lie. Empty where a container
+    forbids it."""
+    tool = shutil.which("setarch")
+    if tool is None or subprocess.run([tool, "-R", "true"], capture_output=True).returncode != 0:
+        return ()
+    return ("setarch", "-R")
+
+
 def repeat_line(target: str, command: Sequence[str], extra: Mapping[str, str]) -> str:
     """A line for the shell."""
     shown = [f"{name}={value}" for name, value in {**settings(target), **extra}.items()]
-    return shlex.join(["env", *shown, *command])
+    return shlex.join(["env", *shown, *at_fixed_addresses(), *command])
 
 
 @dataclass
@@ -232,11 +247,10 @@ class Session:
     def run(self, target: str, arguments: Sequence[str]) -> None:
         """One run of libFuzzer; says how to repeat it if it fails."""
         tally = self.tallies[target]
-        corpus = self.kept / target / "corpus"
-        corpus.mkdir(parents=True, exist_ok=True)
+        self.take_in(target)
         program = str(self.programs[target].relative_to(self.project.root))
-        command = [program, *LIMITS, *arguments, f"-artifact_prefix={self.kept / target}/",
-                   str(corpus), str(seeds(self.project, target))]
+        command = [*at_fixed_addresses(), program, *COURSE, *arguments,
+                   f"-artifact_prefix={self.kept / target}/", *self.inputs(target, NEW)]
         self.say(f"{target:10} {' '.join(arguments)}")
         tally.state = "runs"
         start = time.monotonic()
@@ -264,10 +278,27 @@ class Session:
             log.write_text("".join(output), encoding="utf-8")
         tally.state = "0"
         if code != 0:
-            self.note_failure(target, program, code, "".join(output), log)
+            self.note_failure(target, program, code, "".join(output), log, arguments)
 
-    def note_failure(self, target: str, program: str, code: int, output: str, log: Path) -> None:
-        """Says what was wrong with which input, and the command that repeats it."""
+    def inputs(self, target: str, written_to: str) -> list[str]:
+        """The folders of a run's inputs. The first one is for those that it finds: what it began
+        with stays as it was, so that it can be repeated."""
+        known = self.kept / target / "corpus"
+        for path in (self.kept / target / written_to, known):
+            path.mkdir(parents=True, exist_ok=True)
+        return [str(self.kept / target / written_to), str(known),
+                str(seeds(self.project, target))]
+
+    def take_in(self, target: str) -> None:
+        """What the run before found is now among what is known."""
+        new, known, _ = self.inputs(target, NEW)
+        for path in Path(new).iterdir():
+            path.replace(Path(known) / path.name)
+
+    def note_failure(self, target: str, program: str, code: int, output: str, log: Path,
+                     arguments: Sequence[str] = ()) -> None:
+        """Says what was wrong with which input, and the commands that repeat it, and all that went
+        before."""
         tally = self.tallies[target]
         tally.failed += 1
         tally.state = str(tally.failed)
@@ -277,7 +308,15 @@ class Session:
         command = [program, *([written[1]] if written is not None else [])]
         self.say(f"FAILED: {target}, exit status {code}", *(f"    {line}" for line in lines[:4]),
                  f"  repeat it, in {self.project.root}:",
-                 f"    {repeat_line(target, command, self.extra)}", f"  its output: {log}")
+                 f"    {repeat_line(target, command, self.extra)}")
+        if at_fixed_addresses():
+            course = [program, *COURSE, *(a for a in arguments if not a.startswith(LIMITED)),
+                      f"-artifact_prefix={self.kept / target / AGAIN}/",
+                      *self.inputs(target, AGAIN)]
+            self.say("  if it does not fail by itself, with all that went before it"
+                     f" ({tally.seconds:.0f} s), until {target} is fuzzed anew:",
+                     f"    {repeat_line(target, course, self.extra)}")
+        self.say(f"  its output: {log}")
 
     # ---- What is shown -------------------------------------------------------------------------
 
@@ -320,14 +359,15 @@ class Session:
 def renew_seeds(session: Session, target: str) -> int:
     """Makes a target's seeds the fewest of all its known inputs that reach the same edges, and
     those that found something. Returns how many."""
+    session.take_in(target)
     known = [session.kept / target / "corpus", seeds(session.project, target)]
     fresh = session.kept / target / "fresh"
     shutil.rmtree(fresh, ignore_errors=True)
     for path in (fresh, *known):
         path.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
-        [str(session.programs[target]), "-set_cover_merge=1", "-use_counters=0", *LIMITS[:1],
-         str(fresh), *map(str, known)], cwd=session.project.root,
+        [*at_fixed_addresses(), str(session.programs[target]), "-set_cover_merge=1",
+         "-use_counters=0", *LIMITS[:1], str(fresh), *map(str, known)], cwd=session.project.root,
         env=environment(target, session.extra), stdin=subprocess.DEVNULL, capture_output=True,
         text=True, errors="replace")
     if done.returncode != 0:

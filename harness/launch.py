@@ -5,6 +5,7 @@ Nothing here raises for what a program does: a crash, a hang, a wrong record are
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 import os
@@ -31,6 +32,8 @@ READ_LIMIT_B = 1 << 20  # of its output that is looked at
 RECORD_LIMIT_B = 16 << 20
 TIMELINE_POINTS = 4000
 MESSAGE_CHARACTERS = 2000
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 STOPPED = "stopped by a signal to the harness"
 _OF_A_TOOL = re.compile(r"^==\d+==( .*)?\n?", re.MULTILINE)  # valgrind's lines, not the program's
 
@@ -157,13 +160,13 @@ def _not_run(job: Job, errors: str, status: int) -> Fault:
 
 
 @contextmanager
-def _interrupts_later() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait for the end of the block. In the middle of Popen they would leave a
-    process that nobody waits for, and that writes on while its folder is removed."""
+def interrupts_later() -> Iterator[None]:
+    """Ctrl-C, SIGTERM and SIGHUP wait for the end of the block. In the middle of Popen they would
+    leave a process that nobody waits for, and that writes on while its folder is removed."""
     came: list[int] = []
     old = {}
     if threading.current_thread() is threading.main_thread():  # no other thread is interrupted
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if callable(signal.getsignal(number)):
                 old[number] = signal.signal(number, lambda number, _: came.append(number))
     try:
@@ -175,11 +178,19 @@ def _interrupts_later() -> Iterator[None]:
             signal.raise_signal(late)
 
 
+def die_with(parent: int) -> None:
+    """In a child before its exec: the kernel kills it when the thread that started it ends, however
+    that ends. parent: the process."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)  # it has ended already
+
+
 def _to_its_end(command: Sequence[str]) -> tuple[int, str]:
     """Runs the launcher: (exit status, what it said). An interrupted one is told to end."""
     process = None
     try:
-        with _interrupts_later():
+        with interrupts_later():
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                        text=True, errors="replace")
@@ -197,7 +208,7 @@ def _by_turns(commands: Sequence[Sequence[str]], cpu: int | None) -> list[tuple[
     processes: list[subprocess.Popen[bytes]] = []
     try:
         for command in commands:
-            with _interrupts_later():
+            with interrupts_later():
                 processes.append(subprocess.Popen(command, stdin=subprocess.PIPE,
                                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE))
         turns.give(processes, cpu)

@@ -21,10 +21,12 @@ class Live:
         self._phase = ""
         self._started = time.monotonic()
         self._said = 0.0
+        self._unit = ""
+        self._plain_every_s = PLAIN_EVERY_S
         if console.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.fields[phase]}"), BarColumn(bar_width=20),
-                TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+                TextColumn("{task.completed:.0f}/{task.total:.0f}{task.fields[unit]}"),
                 TextColumn("{task.fields[left]}"), TextColumn("{task.description}"),
                 console=console, transient=True,
                 auto_refresh=False,  # its thread would run beside the measured program
@@ -40,14 +42,17 @@ class Live:
         if self._bar is not None:
             self._bar.stop()
 
-    def phase(self, name: str) -> None:
-        """A new phase begins; its length is known at the first tick."""
+    def phase(self, name: str, unit: str = "", plain_every_s: float = PLAIN_EVERY_S) -> None:
+        """A new phase begins; its length is known at the first tick. unit: of what is counted."""
         self._phase = name
+        self._unit = f" {unit}" if unit else ""
+        self._plain_every_s = plain_every_s
         self._started = self._said = time.monotonic()
         if self._bar is not None:
             if self._task is not None:
                 self._bar.remove_task(self._task)
-            self._task = self._bar.add_task("", total=1, phase=name, left="")
+            self._task = self._bar.add_task("", total=1, phase=name, left="",
+                                            unit=self._unit)
         else:
             self.console.print(name, highlight=False)
 
@@ -58,10 +63,10 @@ class Live:
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, total=max(total, 1), description=what,
                              left=left, refresh=True)
-        elif now - self._said >= PLAIN_EVERY_S:
+        elif now - self._said >= self._plain_every_s:
             self._said = now
-            self.console.print(f"{self._phase}: {done}/{total}, {left} ({what})", highlight=False,
-                               soft_wrap=True)
+            self.console.print(f"{self._phase}: {done}/{total}{self._unit}, {left} ({what})",
+                               highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
         """A line that stays."""

@@ -53,3 +53,11 @@ class Project:
 def here() -> Project:
     """The checkout this package was imported from."""
     return Project(Path(__file__).resolve().parent.parent)
+
+
+def relative(path: Path) -> str:
+    """As it is called from the current folder, if it lies in there."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -28,19 +28,19 @@ from harness.build import Builder, digest, written_whole
 from harness.charts import soak as chart
 from harness.fault import OK, UNCLEAR, BuildFault, Fault
 from harness.flatness import FLAT, WARM_UP_LEAST_S
-from harness.launch import STOPPED
+from harness.launch import STOPPED, die_with, interrupts_later
 from harness.metrics import show as figure
 from harness.progress import Live
-from harness.project import Project
-from harness.soak_rows import FAILED, ROLE, TARGET, Soaked, in_words, judge, rows
+from harness.project import Project, relative
+from harness.soak_rows import FAILED, ROLE, TARGET, Soaked, duration, in_words, judge, rows
 from harness.table import say_places, speaker, wide
 
 BROKEN = 1  # exit status: a program grew or failed
 INTERRUPTED = 130
 RUN_COPY, FIGURES = "soak.jsonl", "soak.json"
-MINUTES = 60.0
 EVERY_S = 0.25  # between two samples: of a small heap one is some 8 % off, its blocks 0.3 %
 STORED_EVERY_S = 60.0
+SAID_EVERY_S = 60.0  # where there is no terminal
 GRACE_S = 120.0  # after its seconds a program only has to finish
 STOP_S = 5.0  # after SIGTERM
 LEVEL = "-O2"
@@ -128,10 +128,12 @@ class Running:
         self.log = kept / f"{program.name}.txt"
         kept.mkdir(parents=True, exist_ok=True)
         # A session of its own: Ctrl-C is for the harness, which then ends the programs.
-        with self.log.open("wb") as log:
+        harness = os.getpid()
+        with self.log.open("wb") as log, interrupts_later():
             self.process = subprocess.Popen(
                 [*program.command, *self.args], cwd=project.root, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                preexec_fn=lambda: die_with(harness),
                 env={**ctests.environment(), **program.environment})
         self.start_ns = time.monotonic_ns()
         self.timeline: list[tuple[int, int]] = []
@@ -248,7 +250,7 @@ class Session:
 
     def go(self) -> Path:
         """Runs all programs to their end, or until the user stops them. The file of the run."""
-        path = store.new_run(self.project, TARGET, 0)
+        path = store.new_run(self.project, TARGET, bench.fresh_seed())  # only for its name
         begun = bench.run_line(self.project, path.parent.name, TARGET, 0, {
             "seconds": self.seconds, "every_s": self.every_s,
             "programs": {one.name: one.repeat_line(self.seconds) for one in self.programs}})
@@ -274,7 +276,7 @@ class Session:
                keep: Callable[[dict[str, Any]], None]) -> None:
         start_s = next_s = time.monotonic()
         stored_s = start_s
-        self.live.phase("soaking")
+        self.live.phase("soaking", "s", SAID_EVERY_S)
         waiting = list(running)
         try:
             while waiting:
@@ -294,10 +296,10 @@ class Session:
                 time.sleep(max(0.0, next_s - time.monotonic()) if waiting else 0.0)
         except KeyboardInterrupt:
             self.interrupted = True
-            self.live.say("interrupted. What was measured is kept and judged")
             for one in waiting:
                 one.end()
                 keep(one.last_line(run_id, stopped=True))
+            self.live.say("interrupted. What was measured is kept and judged")
 
     def _finish(self, one: Running, run_id: str, keep: Callable[[dict[str, Any]], None]) -> None:
         """Stores the end of a program; says so at once if it is a failure."""
@@ -345,12 +347,12 @@ def show(soaked: Sequence[Soaked], places: Sequence[tuple[str, Path]], console: 
     say, signs = speaker(console)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("program", no_wrap=True)
-    for title in ("min", "level", "growth an hour (95 %)", "peak", "threads", "collections"):
+    for title in ("ran", "median RSS", "growth (95 %)", "peak RSS", "threads", "collections"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for one in soaked:
         counts = [one.most.get(metric) for metric in ("threads", "collections")]
-        cells = [one.name, f"{one.t_s[-1] / 60:.1f}" if one.t_s else "–",
+        cells = [one.name, duration(one.t_s[-1]) if one.t_s else "–",
                  figure(one.trend.level_b, "B"), in_words(one),
                  figure(one.most.get("peak_rss_b"), "B"),
                  *("–" if count is None else f"{count:,.0f}" for count in counts), one.verdict]
@@ -361,7 +363,7 @@ def show(soaked: Sequence[Soaked], places: Sequence[tuple[str, Path]], console: 
         if one.verdict != FLAT:
             say(f"{one.name}: {one.verdict}: {one.message or one.trend.reason or in_words(one)}",
                 "red" if one.broken else "yellow")
-    say_places(say, places)
+    say_places(say, [(what, relative(path)) for what, path in places])
 
 
 def exit_code(soaked: Sequence[Soaked], interrupted: bool) -> int:
@@ -378,8 +380,8 @@ def run(project: Project, minutes: float, live: Live, console: Console) -> int:
     live.phase("building")
     session = Session(project, live, build_all(project), max(1, round(minutes * 60)))
     if session.seconds < 4 * WARM_UP_LEAST_S:
-        live.say(f"{minutes:g} minutes: a leak that is large will be found, but nothing is called"
-                 " flat so soon; MINUTES=60 tells")
+        live.say(f"{minutes:g} minutes: a leak that is large will be found, but flat is only"
+                 " what hardly moves; MINUTES=60 tells more")
     path = session.go()
     soaked = judge(store.read(path))
     places = write(project, path, soaked, {one.name: one.title for one in session.programs}, live)

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness import target
-from harness.flatness import FLAT, GROWS, SHARE, Trend, trend
+from harness.flatness import FLAT, GROWS, HOUR_S, SHARE, Trend, trend
 from harness.launch import STOPPED
 
 TARGET = "soak"
 ROLE = "soak"
+SHORT_S = 1800.0  # of a shorter series growth is told as it was, and not as what an hour would have
 FAILED = "failed"
 
 
@@ -84,11 +85,18 @@ def _ratio(growth: float | None) -> float | None:
 
 
 def in_words(one: Soaked) -> str:
-    """+0.3 % (-0.1 to +0.6), of the level in an hour."""
+    """+0.3 % (-0.1 to +0.6) an hour, of the level."""
     found = one.trend
     if found.growth is None or found.low is None or found.high is None:
         return "–"
-    places = 1 if max(-found.low, found.high) < 1 else 0
-    low, value, high = (f"{100 * share:+,.{places}f}" for share in
+    short = found.judged_s < SHORT_S
+    times = found.judged_s / HOUR_S if short else 1.0
+    places = 1 if max(-found.low, found.high) * times < 1 else 0
+    low, value, high = (f"{100 * share * times:+,.{places}f}" for share in
                         (found.low, found.growth, found.high))
-    return f"{value} % ({low} to {high})"
+    return f"{value} % ({low} to {high}) {f'in {duration(found.judged_s)}' if short else 'an hour'}"
+
+
+def duration(seconds: float) -> str:
+    """90 s, 60.0 min."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

@@ -77,6 +77,7 @@ put_checked(size_t i, void *p, size_t size, int kind, const struct sh_type *type
     need(sh_usable_size(p) == usable_of(size, kind), "it has what Go's size class has");
     put_object(i, p, size, nfields, at);
     objects.all[i].kind = kind;
+    objects.all[i].is_typed = kind == TYPED;
     objects.all[i].more = type;
 }
 

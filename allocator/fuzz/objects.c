@@ -226,6 +226,8 @@ take_out(size_t from, size_t field, bool held)
 bool
 may_go(size_t i)
 {
+    if (objects.all[i].is_in_garbage)
+        return false;
     for (size_t j = 0; j < OBJECTS; j++) {
         const struct object *o = &objects.all[j];
         if (o->exists && o->is_root && o->argument == i)
@@ -306,6 +308,17 @@ leads_back(size_t i)
     return o->argument != NOBODY && (o->argument == i || leads_to(o->argument, i));
 }
 
+/* It may stay in the heap for long: a stale word, taken for a pointer, keeps it. */
+static void
+forget_garbage(size_t i)
+{
+    const struct object *o = &objects.all[i];
+    for (size_t f = 0; o->is_typed && f < o->nfields; f++)
+        if (o->to[f] != NOBODY)
+            objects.all[o->to[f]].is_in_garbage = true;
+    forget_object(i);
+}
+
 void
 sort_out(void)
 {
@@ -322,6 +335,6 @@ sort_out(void)
     for (size_t i = 0; i < OBJECTS; i++) {
         objects.all[i].reachable = reachable[i];
         if (objects.all[i].exists && !kept[i])
-            forget_object(i);
+            forget_garbage(i);
     }
 }

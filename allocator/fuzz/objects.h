@@ -23,6 +23,8 @@ struct object {
     bool stays;                             /* reachable though nothing holds it */
     bool is_root;                           /* kept, not reachable by that */
     bool is_closed;                         /* nobody may touch it: sh_poison() */
+    bool is_typed;                          /* what its fields lead to must not be freed */
+    bool is_in_garbage;                     /* something typed that was forgotten leads to it */
     uintptr_t hidden;                       /* the complement of its address */
     uintptr_t *root;                        /* what holds it; NULL: it is not held */
     size_t size;                            /* as asked for */
@@ -78,7 +80,8 @@ void point(size_t from, size_t field, size_t to);
 size_t take_out(size_t from, size_t field, bool held);
 /** The model's part of it, if the pointer was stored otherwise. */
 void note_point(size_t from, size_t field, size_t to);
-/** Whether all pointers to an object can be changed: it may be freed, or moved. */
+/** Whether all pointers to an object can be changed, where that counts: it may be freed, or moved.
+ */
 bool may_go(size_t i);
 /** Clears them. */
 void unlink_object(size_t i);

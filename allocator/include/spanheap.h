@@ -150,8 +150,10 @@ SH_API void *sh_try_alloc(size_t count, size_t size, enum sh_alloc_flags flags) 
  * Fatal: an address that is not the start of a live object of this heap, or a double free that is
  * noticed (it is, until the memory is used again). A shared tiny object (sh_alloc_noscan, below 16
  * bytes) stays until its block dies. While a collection marks, the memory returns at its end.
- * A typed slot must not go on pointing to a freed object: the next collection ends the program
- * there.
+ * A typed slot must not go on pointing to a freed object: the next collection that meets it ends
+ * the program there. So it may be with an object that nobody uses any more: a stale word can keep
+ * it. Clear the slot before its object is dropped, or leave what typed objects point to to the
+ * collector.
  */
 SH_API void sh_free(void *p);
 

@@ -1,8 +1,9 @@
 /*
  * What the programs of `make soak` share: options, random numbers, threads that come and go.
  *
- *     PROGRAM [--seconds=n] [--threads=n] [--leak=n]
+ *     PROGRAM [--seconds=n | --turns=n] [--threads=n] [--leak=n]
  *
+ * --turns=n   so many threads have their turn, however long that takes
  * --leak=n    one object in n is kept for ever: for the test of the soak, which must see it
  *
  * What lives stays the same for as long as they run, so their memory should, too. Ends with status
@@ -22,7 +23,7 @@
 enum { SOAK_THREADS_MAX = 16 };
 
 static struct {
-    uint64_t seconds, threads, leak;
+    uint64_t seconds, turns, threads, leak;
 } soak_options = {.seconds = 10, .threads = 3};
 
 /* ---- Random numbers: splitmix64, any seed will do ---- */
@@ -61,6 +62,7 @@ soak_read_options(int argc, char **argv)
 {
     static const struct option known[] = {
         {"seconds", required_argument, NULL, 's'},
+        {"turns", required_argument, NULL, 'n'},
         {"threads", required_argument, NULL, 't'},
         {"leak", required_argument, NULL, 'l'},
         {NULL, 0, NULL, 0},
@@ -69,6 +71,8 @@ soak_read_options(int argc, char **argv)
         uint64_t value = optarg == NULL ? 0 : strtoull(optarg, NULL, 10);
         if (o == 's')
             soak_options.seconds = value;
+        else if (o == 'n')
+            soak_options.turns = value;
         else if (o == 't')
             soak_options.threads = value >= 1 && value <= SOAK_THREADS_MAX ? value : 1;
         else if (o == 'l')
@@ -86,8 +90,14 @@ soak_now_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* Keeps so many threads at work until the time is over; work gets a number that no other thread
-   had, does its share and returns. */
+static bool
+soak_is_over(uint64_t turns, double end_s)
+{
+    return soak_options.turns > 0 ? turns >= soak_options.turns : soak_now_s() >= end_s;
+}
+
+/* Keeps so many threads at work until the time or the turns are over; work gets a number that no
+   other thread had, does its share and returns. */
 static void
 soak_run(void *(*work)(void *number))
 {
@@ -96,7 +106,7 @@ soak_run(void *(*work)(void *number))
     uintptr_t number = 0;
     for (; number < soak_options.threads; number++)
         need(pthread_create(&threads[number], NULL, work, (void *)number) == 0, "a thread is made");
-    while (soak_now_s() < end_s) {
+    while (!soak_is_over(number, end_s)) {
         pthread_t *thread = &threads[number % soak_options.threads];
         need(pthread_join(*thread, NULL) == 0, "a thread is joined");
         need(pthread_create(thread, NULL, work, (void *)number++) == 0, "another is made");

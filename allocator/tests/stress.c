@@ -4,11 +4,13 @@
  * by object.
  *
  *     stress [--seed=n] [--threads=n] [--rounds=n | --seconds=n] [--every=n] [--alone] [--fork]
+ *            [--leak=n]
  *
  * --every=n   a collection begins after each n allocations of a thread (0: only by the heap's size)
  * --alone     threads do not exchange trees: what is left is then a function of the seed, and
  *             printed as a digest, the same in every mode of the collector
  * --fork      children are forked meanwhile, which check and use the heap
+ * --leak=n    in one round of n an object is made and kept for ever: for the test of the soak
  *
  * Settings of the collector come from the environment: SH_MODE, SH_BARRIER, SH_VERIFY, SH_CLOBBER,
  * SH_GOGC, SH_STRESS_DELAY, SH_STRESS_BUFFERS. Ends with status 0, or by a message.
@@ -33,10 +35,17 @@ static const uint64_t one_word = 1;
 static const struct sh_type box_pointer_type = {"box *", sizeof(struct box *), &one_word, 0};
 
 static struct {
-    uint64_t seed, rounds, seconds, every;
+    uint64_t seed, rounds, seconds, every, leak;
     unsigned threads;
     bool alone, fork;
 } options = {.seed = 1, .threads = 3, .rounds = 4000, .every = 200};
+
+/* What --leak keeps, in a chain. */
+struct leaked {
+    struct leaked *next;
+    char bytes[1016];
+};
+static const struct sh_type leaked_type = {"leaked", sizeof(struct leaked), &one_word, 0};
 
 static _Atomic bool over;
 static _Atomic unsigned finished;
@@ -49,6 +58,7 @@ struct worker {
     unsigned number;
     uint64_t allocations, rounds, digest;
     struct box **boxes;             /* in the heap */
+    struct leaked *leaked;          /* the newest */
     unsigned char *tiny[TINY_HELD]; /* tiny objects, whose blocks others share */
 };
 
@@ -348,6 +358,15 @@ finish(struct worker *w)
         }
 }
 
+static void
+leak(struct worker *w)
+{
+    struct leaked *fresh = sh_alloc_typed(&leaked_type);
+    fresh->next = w->leaked; /* new: a plain store will do */
+    memset(fresh->bytes, 1, sizeof fresh->bytes);
+    w->leaked = fresh;
+}
+
 static void *
 stress(void *arg)
 {
@@ -362,6 +381,8 @@ stress(void *arg)
             work_alone(w);
         else
             work_with_others(w);
+        if (options.leak > 0 && rng_below(&w->rng, options.leak) == 0)
+            leak(w);
         w->rounds++;
     }
     finish(w);
@@ -375,10 +396,15 @@ static void
 read_options(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"seed", required_argument, NULL, 's'},   {"threads", required_argument, NULL, 't'},
-        {"rounds", required_argument, NULL, 'r'}, {"seconds", required_argument, NULL, 'd'},
-        {"every", required_argument, NULL, 'e'},  {"alone", no_argument, NULL, 'a'},
-        {"fork", no_argument, NULL, 'f'},         {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},
+        {"threads", required_argument, NULL, 't'},
+        {"rounds", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 'd'},
+        {"every", required_argument, NULL, 'e'},
+        {"alone", no_argument, NULL, 'a'},
+        {"fork", no_argument, NULL, 'f'},
+        {"leak", required_argument, NULL, 'l'},
+        {NULL, 0, NULL, 0},
     };
     for (int o; (o = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         uint64_t value = optarg == NULL ? 0 : strtoull(optarg, NULL, 10);
@@ -392,6 +418,8 @@ read_options(int argc, char **argv)
             options.seconds = value;
         else if (o == 'e')
             options.every = value;
+        else if (o == 'l')
+            options.leak = value;
         else if (o == 'a')
             options.alone = true;
         else if (o == 'f')

@@ -355,6 +355,32 @@ test_typed_slot_that_points_to_a_freed_object_is_fatal(void **state)
     assert_child_dies(free_while_held, &typed, "which is free: freed while in use");
 }
 
+/* The same of one that the program has dropped, and a stale word keeps. */
+static void
+free_behind_garbage(void *cleared)
+{
+    static volatile uintptr_t stale;
+    struct node *n = sh_alloc_typed(&node_type);
+    void *target = sh_alloc(4000);
+    sh_store(&n->other, target);
+    stale = (uintptr_t)n;
+    if (*(bool *)cleared)
+        sh_store(&n->other, NULL);
+    sh_free(target);
+    collect();
+    stale = 0;
+}
+
+static void
+test_garbage_must_not_point_to_a_freed_object(void **state)
+{
+    (void)state;
+    bool cleared = false;
+    assert_child_dies(free_behind_garbage, &cleared, "which is free: freed while in use");
+    cleared = true;
+    assert_child_succeeds(free_behind_garbage, &cleared);
+}
+
 static void
 test_conservative_word_that_hits_a_freed_object_is_ignored(void **state)
 {
@@ -452,6 +478,7 @@ main(void)
         cmocka_unit_test(test_cycles_are_freed),
         cmocka_unit_test(test_list_of_a_million_is_marked_without_a_deep_stack),
         cmocka_unit_test(test_typed_slot_that_points_to_a_freed_object_is_fatal),
+        cmocka_unit_test(test_garbage_must_not_point_to_a_freed_object),
         cmocka_unit_test(test_conservative_word_that_hits_a_freed_object_is_ignored),
         cmocka_unit_test(test_end_pointer_in_a_typed_slot_is_no_zombie),
         cmocka_unit_test(test_tiny_block_lives_while_one_of_its_objects_does),

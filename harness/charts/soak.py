@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from harness.charts.model import Cell, Plan
 from harness.charts.scale import time_tics, unit_for
-from harness.flatness import HOUR_S
+from harness.flatness import HOUR_S, gaps
 from harness.metrics import show
 from harness.soak_rows import Soaked, in_words
 
@@ -22,7 +23,8 @@ def plan(soaked: Sequence[Soaked], titles: dict[str, str]) -> Plan:
         title="Resident memory of programs whose live size is constant",
         caption=("Resident memory (RSS). What is left of the dotted line is the warm-up and is not"
                  " judged; the dashed line is the trend of the blocks' medians (Theil and Sen),"
-                 " whose growth in an hour stands above with its 95 % interval."))
+                 " whose growth stands above with its 95 % interval. The line is broken where no"
+                 " sample was taken."))
     shown = [one for one in soaked if len(one.t_s) >= 2]
     if not shown:
         chart.skipped = "no program ran long enough"
@@ -41,9 +43,11 @@ def plan(soaked: Sequence[Soaked], titles: dict[str, str]) -> Plan:
     trends: list[list[Cell]] = []
     units = [unit_for(max(one.rss_b), "B") for one in shown]
     for one, (divisor_b, _) in zip(shown, units):
-        for block, points in ((rows, _thin(one.t_s, one.rss_b)), (trends, _trend(one))):
-            block += [[t / divisor_s, b / divisor_b] for t, b in points] or [[None, None]]
-            block += [[], []]
+        for block, lines in ((rows, _lines(one.t_s, one.rss_b)), (trends, [_trend(one)])):
+            for points in lines:
+                block += [[t / divisor_s, b / divisor_b] for t, b in points] or [[None, None]]
+                block.append([])
+            block.append([])
     chart.texts("NAMES", [titles.get(one.name, one.name) for one in shown])
     chart.texts("NOTES", [_note(one) for one in shown])
     chart.texts("YLABELS", [name for _, name in units])
@@ -58,7 +62,7 @@ def plan(soaked: Sequence[Soaked], titles: dict[str, str]) -> Plan:
 
 
 def _note(one: Soaked) -> str:
-    words = [show(one.trend.level_b, "B"), f"{in_words(one)} an hour"] if one.trend.blocks else []
+    words = [show(one.trend.level_b, "B"), in_words(one)] if one.trend.blocks else []
     collections = one.most.get("collections")
     words += [f"{collections:,.0f} collections"] if collections is not None else []
     return "   ·   ".join([*words, one.verdict])
@@ -74,12 +78,19 @@ def _trend(one: Soaked) -> list[tuple[float, float]]:
     return [(found.warm_up_s, found.level_b - rise_b), (one.t_s[-1], found.level_b + rise_b)]
 
 
-def _thin(t_s: Sequence[float], rss_b: Sequence[float]) -> list[tuple[float, float]]:
-    """Of many points the least and the greatest of each stretch, so that no peak is lost."""
+def _lines(t_s: Sequence[float], rss_b: Sequence[float]) -> list[list[tuple[float, float]]]:
+    """The series, thinned: a line up to each gap."""
     series = list(zip(t_s, rss_b))
+    ends = {before for before, _ in gaps(t_s)}
+    cuts = [0, *(i + 1 for i, t in enumerate(t_s) if t in ends), len(series)]
     step = 2 * len(series) // _MOST_POINTS
+    return [_thin(series[a:b], step) for a, b in pairwise(cuts)]
+
+
+def _thin(series: Sequence[tuple[float, float]], step: int) -> list[tuple[float, float]]:
+    """Of many points the least and the greatest of each stretch, so that no peak is lost."""
     if step < 2:
-        return series
+        return list(series)
     kept: list[tuple[float, float]] = []
     for first in range(0, len(series), step):
         part = series[first:first + step]

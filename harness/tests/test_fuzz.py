@@ -95,6 +95,40 @@ def test_difference_is_kept_with_the_line_that_repeats_it(
     assert sound.returncode == 0, sound.stderr[-4000:]
 
 
+def test_same_seed_on_the_same_inputs_takes_the_same_course(
+        programs: Mapping[str, Path], tmp_path: Path) -> None:
+    if not fuzz.at_fixed_addresses():
+        pytest.skip("addresses cannot be fixed here")
+    found = []
+    for name in ("one", "other"):
+        made, said = session(programs, tmp_path / name, ("alloc",), {})
+        made.run("alloc", ["-seed=5", "-runs=500"])
+        assert not made.failed, said.getvalue()
+        found.append({path.name for path in (made.kept / "alloc" / fuzz.NEW).iterdir()})
+    assert len(found[0]) > 20 and found[0] == found[1]
+
+
+def test_course_is_repeated_up_to_the_failure(
+        programs: Mapping[str, Path], tmp_path: Path) -> None:
+    if not fuzz.at_fixed_addresses():
+        pytest.skip("addresses cannot be fixed here")
+    made, said = session(programs, tmp_path, ("map",), {})
+    made.run("map", ["-seed=5", "-runs=300"])
+    before = {path.name for path in (made.kept / "map" / fuzz.NEW).iterdir()}
+    made.extra = WRONG
+    made.run("map", ["-seed=6", "-runs=200000", "-max_total_time=100"])
+    text = said.getvalue()
+    assert {path.name for path in (made.kept / "map" / "corpus").iterdir()} == before
+    line = [line.strip() for line in text.splitlines() if line.startswith("    env ")][1]
+    assert "-seed=6" in line and "-max_total_time" not in line and "-runs" not in line
+    again = subprocess.run(line, shell=True, cwd=here().root, capture_output=True, text=True,
+                           errors="replace")
+    assert again.returncode != 0
+    first, second = (next(folder.glob("crash-*")).name
+                     for folder in (tmp_path / "fuzz/map", tmp_path / "fuzz/map" / fuzz.AGAIN))
+    assert first == second
+
+
 def test_each_target_has_its_turn(programs: Mapping[str, Path], tmp_path: Path) -> None:
     made, said = session(programs, tmp_path, tuple(fuzz.TARGETS), {})
     made.go(0.05, seed=3)

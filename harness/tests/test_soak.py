@@ -8,8 +8,10 @@ import os
 import random
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -18,10 +20,11 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from harness import charts, cli, flatness, soak, soak_rows, store, target
+from harness import bench, charts, cli, flatness, soak, soak_rows, store, target
 from harness.charts import soak as chart
 from harness.fault import Fault
 from harness.flatness import FLAT, GROWS, UNCLEAR
+from harness.launch import Job, Launcher
 from harness.progress import Live
 from harness.project import Project, here
 from harness.soak import Program, Session
@@ -89,6 +92,75 @@ def test_short_run_finds_a_large_leak_and_calls_nothing_flat() -> None:
     assert few.verdict == UNCLEAR and few.reason is not None and "too short" in few.reason
 
 
+def test_fall_that_is_not_known_well_is_not_flat() -> None:
+    found = judged(lambda t: 1 - 0.1 * t / 60, seconds=60)
+    assert found.high is not None and found.high < 0, "it fell for certain"
+    assert found.verdict == UNCLEAR and found.reason is not None and "±10 %" in found.reason
+
+
+def test_growth_of_a_short_run_is_told_as_it_was() -> None:
+    short = soak_rows.Soaked("x", trend=judged(lambda t: 1 + t / 100, seconds=90))
+    assert soak_rows.in_words(short).endswith(") in 59 s")
+    assert short.trend.growth is not None and short.trend.growth > 10
+    grown_by = float(soak_rows.in_words(short).split(" %")[0])
+    assert 30 < grown_by < 50, "of the level in the middle, in the time that is judged"
+    long = soak_rows.Soaked("x", trend=judged(lambda t: 1.0))
+    assert soak_rows.in_words(long).endswith(") an hour")
+
+
+def test_hole_is_named_and_not_called_too_short() -> None:
+    times = [t / 4 for t in range(4 * HOUR) if t < 4 * 1000 or t >= 4 * 3500]
+    found = flatness.trend(times, [MIB] * len(times))
+    assert found.verdict == UNCLEAR and found.reason is not None
+    assert "from 1000 s to 3500 s" in found.reason and "short" not in found.reason
+    assert flatness.gaps(times) == [(999.75, 3500.0)]
+    assert flatness.gaps([0.0, 1.0, 2.0, 8.0]) == [] and flatness.gaps([]) == []
+
+
+def test_line_is_broken_at_a_hole() -> None:
+    times = [float(t) for t in range(HOUR) if not 2000 <= t < 2600]
+    one = soak_rows.Soaked("hole", t_s=times, rss_b=[float(MIB)] * len(times))
+    one.trend = flatness.trend(one.t_s, one.rss_b)
+    text = chart.plan([one], {}).content()
+    series = text.split("$series << END_OF_DATA\n")[1].split("END_OF_DATA")[0].rstrip().splitlines()
+    assert series.count("") == 1 and 0 < series.index("") < len(series) - 1
+
+
+# ---- How often it is wrong -----------------------------------------------------------------------
+
+
+def waves(chance: random.Random, seconds: int, correlated_s: float, spread: float) -> list[float]:
+    """Wanders around 100 MiB without a trend, once a second: a stationary AR(1)."""
+    kept = math.exp(-1 / correlated_s)
+    fresh, at, values = math.sqrt(1 - kept * kept), chance.gauss(0, 1), []
+    for _ in range(seconds):
+        at = kept * at + fresh * chance.gauss(0, 1)
+        values.append(100 * MIB * (1 + spread * at))
+    return values
+
+
+@pytest.mark.parametrize(("seconds", "correlated_s", "spread"), [
+    (120, 15, 0.04), (600, 30, 0.04), (HOUR, 300, 0.04), (HOUR, 600, 0.02)])
+def test_waves_without_a_trend_seldom_grow(seconds: int, correlated_s: float, spread: float,
+                                           ) -> None:
+    chance = random.Random(1)
+    times = range(seconds)
+    found = [flatness.trend(times, waves(chance, seconds, correlated_s, spread)).verdict
+             for _ in range(600)]
+    assert found.count(GROWS) <= 18, "3 % of 600"
+
+
+@pytest.mark.parametrize(("correlated_s", "spread", "leak"), [
+    (1, 0.01, 0.03), (60, 0.01, 0.08), (60, 0.04, 0.4), (600, 0.02, 0.8)])
+def test_leak_in_waves_is_found_in_an_hour(correlated_s: float, spread: float, leak: float,
+                                           ) -> None:
+    chance = random.Random(4)
+    times = range(HOUR)
+    found = [flatness.trend(times, [b * (1 + leak * t / HOUR) for t, b in zip(
+        times, waves(chance, HOUR, correlated_s, spread))]).verdict for _ in range(40)]
+    assert found.count(GROWS) >= 36
+
+
 def test_no_samples_are_unclear() -> None:
     assert flatness.trend([], []).verdict == UNCLEAR
     assert flatness.trend([100.0], [1.0]).verdict == UNCLEAR
@@ -100,11 +172,13 @@ def test_slope_and_interval_are_those_of_scipy() -> None:
     middles = [1e8 * chance.gauss(1, 0.02) for _ in range(flatness.BLOCKS)]
     values = [middles[t // length_s] for t in range(flatness.BLOCKS * length_s)] + middles[-1:]
     mine = flatness.trend(range(len(values)), values, warm_up_s=0.0)
-    theirs = pytest.importorskip("scipy.stats").theilslopes(
-        middles, [(i + 0.5) * length_s for i in range(flatness.BLOCKS)], alpha=0.95)
-    assert mine.level_b is not None
-    assert [mine.growth, mine.low, mine.high] == pytest.approx(
-        [theirs[i] * HOUR / mine.level_b for i in (0, 2, 3)])
+    times = [(i + 0.5) * length_s for i in range(flatness.BLOCKS)]
+    theirs = pytest.importorskip("scipy.stats").theilslopes(middles, times, alpha=0.95)
+    slope, low, high = (theirs[i] for i in (0, 2, 3))
+    assert flatness.theil_sen(list(zip(times, middles))) == pytest.approx((slope, low, high))
+    assert mine.level_b is not None and mine.low is not None and mine.high is not None
+    assert mine.growth == pytest.approx(slope * HOUR / mine.level_b)
+    assert mine.low <= low * HOUR / mine.level_b and high * HOUR / mine.level_b <= mine.high
 
 
 # ---- The verb, on made-up programs ---------------------------------------------------------------
@@ -170,6 +244,18 @@ def test_program_without_its_library_is_a_fault(project: Project) -> None:
         soaked(project, alone)
 
 
+def test_program_that_leaks_grows_and_one_beside_it_does_not(project: Project) -> None:
+    leaking = script("leaks", """import time
+kept = []
+for _ in range(300):
+    kept.append(b"x" * (1 << 20))
+    time.sleep(0.01)
+""")
+    found, said, _, _ = soaked(project, leaking, STEADY)
+    assert [one.name for one in found if one.verdict == GROWS] == ["leaks"], said
+    assert soak.exit_code(found, False) == soak.BROKEN
+
+
 def test_program_that_hangs_is_killed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soak, "GRACE_S", -2.0)
     found, said, _, _ = soaked(project, script("hangs", "import time; time.sleep(600)"))
@@ -183,6 +269,80 @@ def test_interrupted_soak_is_judged(project: Project) -> None:
     assert found[0].t_s and "interrupted" in said
     assert soak.exit_code(found, session.interrupted) == soak.INTERRUPTED
     assert not (path.parent / "complete").exists()
+
+
+ALONE = """
+import sys
+from io import StringIO
+from pathlib import Path
+from rich.console import Console
+from harness.progress import Live
+from harness.project import Project, here
+from harness.soak import Program, Session
+
+said = StringIO()
+text = f"import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+long = Program("long", "", (sys.executable, "-c", text))
+made = Session(Project(here().root, Path(sys.argv[1])), Live(Console(file=said)), [long], 600, 0.1)
+made.go()
+sys.exit(made.interrupted)
+"""
+
+
+def waited_for(come: Callable[[], object]) -> None:
+    end_s = time.monotonic() + 60
+    while not come():
+        assert time.monotonic() < end_s, "it does not come"
+        time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return ") Z " not in Path("/proc", str(pid), "stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+def test_no_program_outlives_the_soak(number: signal.Signals, tmp_path: Path) -> None:
+    log = tmp_path / "soak/long.txt"
+    with subprocess.Popen([sys.executable, "-c", ALONE, str(tmp_path)], cwd=here().root) as alone:
+        waited_for(lambda: log.exists() and log.read_text().endswith("\n"))
+        pid = int(log.read_text())
+        assert is_running(pid)
+        alone.send_signal(number)
+        code = alone.wait()
+    waited_for(lambda: not is_running(pid))
+    if number == signal.SIGKILL:
+        return
+    lines = store.read(next(tmp_path.glob("*/run.jsonl")))
+    assert code == 1 and soak_rows.judge(lines)[0].stopped, "what was measured is kept"
+
+
+def test_hangup_that_is_ignored_stays_so() -> None:
+    old = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with bench.interruptible():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            assert callable(signal.getsignal(signal.SIGTERM))
+    finally:
+        signal.signal(signal.SIGHUP, old)
+
+
+def test_what_is_said_has_units_and_short_paths(
+        project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = StringIO()
+    live = Live(Console(file=said, width=200))
+    live.phase("soaking", "s", 0.0)
+    live.tick(10, 120, "malloc 1 MiB")
+    assert "soaking: 10/120 s, " in said.getvalue()
+    found, _, _, path = soaked(project, STEADY)
+    assert not path.parent.name.endswith("-0000")
+    monkeypatch.chdir(project.latest.parent)
+    said = StringIO()
+    soak.show(found, [("figures", project.latest / "soak.json")], Console(file=said, width=200))
+    assert "figures  latest/soak.json" in said.getvalue()
+    assert "ran  median RSS" in said.getvalue() and "3 s" in said.getvalue()
 
 
 def test_exit_codes() -> None:
@@ -203,11 +363,6 @@ def programs() -> tuple[Program, ...]:
     return soak.build_all(here())
 
 
-def leaking(program: Program, one_in: int) -> Program:
-    return Program(program.name, program.title, (*program.command, f"--leak={one_in}"),
-                   program.environment, program.loads)
-
-
 def test_programs_run(project: Project, programs: tuple[Program, ...]) -> None:
     found, said, _, _ = soaked(project, *programs)
     assert {one.name for one in found} == {"collector", "malloc", "gc"}
@@ -215,11 +370,23 @@ def test_programs_run(project: Project, programs: tuple[Program, ...]) -> None:
     assert all(one.most["collections"] > 0 for one in found if one.name != "malloc")
 
 
-def test_planted_leak_grows(project: Project, programs: tuple[Program, ...]) -> None:
-    _, malloc, gc = programs
-    found, said, _, _ = soaked(project, leaking(malloc, 10), leaking(gc, 30), warm_up_s=1.0)
-    assert {one.name: one.verdict for one in found} == {"malloc": GROWS, "gc": GROWS}, said
-    assert soak.exit_code(found, False) == soak.BROKEN
+WORK = {"collector": ("--rounds=20000", 2), "malloc": ("--turns=6", 10), "gc": ("--turns=6", 3)}
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_planted_leak_is_memory(name: str, programs: tuple[Program, ...]) -> None:
+    work, one_in = WORK[name]
+    program = next(one for one in programs if one.name == name)
+
+    def peak_b(*more: str) -> int:
+        done = Launcher(here()).run(Job(
+            here().root / program.command[0], (*program.command[1:], work, *more),
+            env=tuple(program.environment.items()), record=False))
+        assert done.ok and done.rss_b is not None, done.message
+        return done.rss_b
+
+    sound_b = peak_b()
+    assert peak_b(f"--leak={one_in}") > sound_b + 30 * MIB
 
 
 def test_chart_is_drawn(project: Project) -> None:
