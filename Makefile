@@ -2,8 +2,8 @@
 #
 # Knobs: QUICK=1  ROUNDS=n  PITFALLS="a b"  CELLS="gcc-O2 clang-Os"  PROFILE=default|wide  OUT=dir
 #        RESUME=1  INSTR=1  SEED=n  WORKS="binary-trees churn-100"  ID=name  SAMPLE=name  RUN=id
-#        PREFIX=dir  MINUTES=n  TARGETS="map alloc gc"  PYTEST="-k word"
-#        TIMEOUT=s  TURNS=1  LIBS="-lm"  HOSTS="a b"  TRIALS=n  JUNIT=file  FORMAT=name  OF=target  TO=file
+#        PREFIX=dir  MINUTES=n  TARGETS="map alloc gc"  PYTEST="-k word"  TURNS=0|1
+#        TIMEOUT=s  LIBS="-lm"  HOSTS="a b"  TRIALS=n  JUNIT=file  FORMAT=name  OF=target  TO=file
 # They are plain arguments of `python3 -m harness VERB --help`.
 
 PYTHON := /usr/bin/python3
