@@ -40,6 +40,7 @@ INTERRUPTED = 130
 RUN_COPY, FIGURES = "soak.jsonl", "soak.json"
 EVERY_S = 0.25  # between two samples: of a small heap one is some 8 % off, its blocks 0.3 %
 STORED_EVERY_S = 60.0
+TABLE_WIDTH = 110  # in a pipe
 SAID_EVERY_S = 60.0  # where there is no terminal
 GRACE_S = 120.0  # after its seconds a program only has to finish
 STOP_S = 5.0  # after SIGTERM
@@ -291,7 +292,8 @@ class Session:
                     stored_s = now_s
                     for one in waiting:
                         keep(one.line(run_id, {}, {}, {}))
-                self._tick(now_s - start_s, waiting)
+                if waiting:
+                    self._tick(now_s - start_s, waiting)
                 next_s = max(next_s + self.every_s, time.monotonic())
                 time.sleep(max(0.0, next_s - time.monotonic()) if waiting else 0.0)
         except KeyboardInterrupt:
@@ -346,18 +348,18 @@ def show(soaked: Sequence[Soaked], places: Sequence[tuple[str, Path]], console: 
     """The table of all programs, then what is not flat in words."""
     say, signs = speaker(console)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("program", no_wrap=True)
+    for title in ("program", "verdict"):  # at the left, where a narrow terminal cuts nothing
+        table.add_column(title, no_wrap=True)
     for title in ("ran", "median RSS", "growth (95 %)", "peak RSS", "threads", "collections"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
     for one in soaked:
         counts = [one.most.get(metric) for metric in ("threads", "collections")]
-        cells = [one.name, duration(one.t_s[-1]) if one.t_s else "–",
+        cells = [one.name, one.verdict, duration(one.t_s[-1]) if one.t_s else "–",
                  figure(one.trend.level_b, "B"), in_words(one),
                  figure(one.most.get("peak_rss_b"), "B"),
-                 *("–" if count is None else f"{count:,.0f}" for count in counts), one.verdict]
+                 *("–" if count is None else f"{count:,.0f}" for count in counts)]
         table.add_row(*(cell.translate(signs) for cell in cells))
-    with wide(console):
+    with wide(console, TABLE_WIDTH):
         console.print(table, highlight=False)
     for one in soaked:
         if one.verdict != FLAT:
@@ -380,7 +382,7 @@ def run(project: Project, minutes: float, live: Live, console: Console) -> int:
     live.phase("building")
     session = Session(project, live, build_all(project), max(1, round(minutes * 60)))
     if session.seconds < 4 * WARM_UP_LEAST_S:
-        live.say(f"{minutes:g} minutes: a leak that is large will be found, but flat is only"
+        live.say(f"{minutes:g} min: a leak that is large will be found, but flat is only"
                  " what hardly moves; MINUTES=60 tells more")
     path = session.go()
     soaked = judge(store.read(path))

@@ -213,7 +213,7 @@ def soaked(project: Project, *programs: Program, warm_up_s: float = 0.5,
 
 def test_program_that_dies_is_named_and_the_others_go_on(project: Project) -> None:
     found, said, session, path = soaked(project, DYING, STEADY)
-    dying, steady = found
+    dying, steady = sorted(found, key=lambda one: one.name)
     assert dying.verdict == soak_rows.FAILED and soak.exit_code(found, False) == soak.BROKEN
     assert "FAILED: dying: exit status 5\n    lost\n" in said
     line = DYING.repeat_line(3)
@@ -342,6 +342,7 @@ def test_what_is_said_has_units_and_short_paths(
     said = StringIO()
     soak.show(found, [("figures", project.latest / "soak.json")], Console(file=said, width=200))
     assert "figures  latest/soak.json" in said.getvalue()
+    assert "program  verdict" in said.getvalue()
     assert "ran  median RSS" in said.getvalue() and "3 s" in said.getvalue()
 
 
