@@ -277,7 +277,8 @@ class _WithStarts(measure.Pitfalls):
 
 def _pitfalls(project: Project, options: Options, sides: Sequence[Arm], kept: store.Store,
               old: Sequence[dict[str, Any]], live: Live) -> None:
-    chosen = catalog.select(catalog.load(project), options.pitfalls)
+    chosen = [p for p in catalog.select(catalog.load(project), options.pitfalls)
+              if options.pitfalls or not p.value_only]  # unless it was asked for
     cells = [arm.cell for arm in sides if arm.cell is not None]
     run_id = kept.path.parent.name
     with Builder(project) as builder:

@@ -145,6 +145,17 @@ def test_pitfalls_under_two_levels(tiny_project: Project, quiet: Live) -> None:
     assert all(order[i] == order[i + 1] for i in range(0, len(order), 2))  # arms side by side
 
 
+def test_what_shows_a_value_alone_is_compared_only_by_name(tiny_project: Project,
+                                                           quiet: Live) -> None:
+    declared = tiny_project.pitfalls / "tiny" / "pitfall.toml"
+    text = declared.read_text()
+    declared.write_text(text.replace('title = ', 'value_only = true\ntitle = ', 1))
+    options = replace(QUICK, compilers=("gcc -O0", "gcc -O2"), region_s=0.0001)
+    with pytest.raises(Fault, match="nothing was built"):
+        compare.run(tiny_project, options, quiet)
+    assert own(tiny_project, quiet, replace(options, pitfalls=("tiny",)))[0].plan.subjects
+
+
 @pytest.mark.parametrize("wished", [None, False, True])
 @pytest.mark.parametrize("pitfalls", [True, False])
 def test_arms_run_by_turns(tiny_project: Project, quiet: Live, monkeypatch: pytest.MonkeyPatch,
