@@ -161,7 +161,7 @@ wild_case(void)
     X(wait_group_add, sh_wait_group_add(NOWHERE, 1))                                               \
     X(wait_group_done, sh_wait_group_done(NOWHERE))                                                \
     X(wait_group_wait, sh_wait_group_wait(NOWHERE))                                                \
-    X(tasks_read, (sh_task_start(do_nothing, NULL), sh_tasks_read(0, NOWHERE, 1)))
+    X(tasks_read, (sh_task_start(wait_for_ever, NULL), sh_tasks_read(0, NOWHERE, 1)))
 
 FAULTS(CALL)
 
