@@ -34,7 +34,7 @@ def summarise(lines: Iterable[dict[str, Any]], catalog: Sequence[Pitfall]) -> di
     return {
         "v": VERSION,
         "run": sheet.run,
-        "taken": taken(sheet),
+        "taken": taken(sheet, chosen),
         "cells": list(sheet.cells.values()),
         "pitfalls": [
             _pitfall(sheet, pitfall, cells)
@@ -55,9 +55,11 @@ def summarise(lines: Iterable[dict[str, Any]], catalog: Sequence[Pitfall]) -> di
     }
 
 
-def taken(sheet: Sheet) -> dict[str, Any]:
+def taken(sheet: Sheet, catalog: Sequence[Pitfall]) -> dict[str, Any]:
     """How many timed samples are stored and were planned, and the rounds that programs have, the
-    least and the most: a run may have been interrupted, or its file cut."""
+    least and the most, of those that have more than one: a run may have been interrupted, or its
+    file cut."""
+    once = {pitfall.id for pitfall in catalog if pitfall.value_only}
     samples = planned = 0
     rounds: list[int] = []
     for (pitfall, variant, cell), line in sheet.cells.items():
@@ -65,9 +67,11 @@ def taken(sheet: Sheet) -> dict[str, Any]:
         asked = run.get("settings", {}).get("rounds")
         if line["status"] == "ok" and "+" not in cell and isinstance(asked, int):
             found = len({s["round"] for s in sheet.timed(pitfall, variant, cell)})
-            rounds.append(found)
-            planned += asked
-            samples += min(found, asked)
+            wanted = 1 if pitfall in once else asked
+            if pitfall not in once:
+                rounds.append(found)
+            planned += wanted
+            samples += min(found, wanted)
     return {"samples": samples, "planned": planned,
             "rounds": [min(rounds), max(rounds)] if rounds else None}
 
@@ -268,7 +272,7 @@ def events(sheet: Sheet, catalog: Sequence[Pitfall], known: set[str]) -> list[st
     """What a reader should know before believing a figure, in words."""
     result: list[str] = []
     settings = (sheet.run or {}).get("settings", {})
-    have = taken(sheet)
+    have = taken(sheet, catalog)
     if have["samples"] < have["planned"]:
         result.append(f"interrupted: {have['samples']} of {have['planned']} timed samples,"
                       f" {span(have['rounds'])} of {settings.get('rounds')} rounds")

@@ -66,6 +66,8 @@ def test_pitfall_of_a_value_is_timed_once(
              if line["kind"] == "sample" and line["pitfall"] == "valued"]
     assert {r: roles.count(r) for r in set(roles)} == {"sweep": 2 * 3, "timed": 2}
     summary = summarise(stored, catalog.load(tiny_project))
+    assert summary["taken"] == {"samples": 2 * 3 + 2, "planned": 2 * 3 + 2, "rounds": [3, 3]}
+    assert not any("interrupted" in one for one in summary["events"])
     valued = next(p for p in summary["pitfalls"] if p["id"] == "valued")
     assert [law["held"] for law in valued["laws"]] == [True, True, True]
     ratios = valued["cells"]["gcc-O2"]["ratios"]["main/fixed"]
