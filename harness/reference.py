@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness import store
+from harness import store, validate
 from harness.catalog import load
 from harness.fault import Fault
 from harness.metrics import exact
@@ -79,23 +79,31 @@ def renew(project: Project) -> list[Path]:
         shutil.copy(chart, target / chart.name)
         written.append(target / chart.name)
     for name in PAGES:
-        if (project.latest / name).exists():
-            written.append(target / Path(name).name)
-            shutil.copy(project.latest / name, written[-1])
+        page = project.latest / name
+        if page.exists() and validate.CUT.encode() not in page.read_bytes():
+            written.append(target / page.name)
+            shutil.copy(page, written[-1])
     return written + fill(project, summary)
 
 
 def slim(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The summary without single values, sweeps and timelines, with six digits."""
+    """The summary without single values, sweeps and timelines, with six digits; of figures that are
+    not there nothing is kept, and of intervals that are not, no reason."""
     def without(value: Any) -> Any:
         if isinstance(value, Mapping):
+            found = value.get("median", value.get("ratio")) is not None
             return {key: without(item) for key, item in value.items()
-                    if key not in _DROPPED and not (key == "reason" and item is None)}
+                    if key not in _DROPPED and not (key == "reason" and (found or item is None))
+                    and not (isinstance(item, Mapping) and _is_missing(item))}
         if isinstance(value, list):
             return [without(item) for item in value]
         return float(f"{value:.6g}") if isinstance(value, float) else value
 
     return {key: without(value) for key, value in summary.items() if key != "cells"}
+
+
+def _is_missing(figure: Mapping[str, Any]) -> bool:
+    return any(key in figure and figure[key] is None for key in ("median", "ratio"))
 
 
 def fill(project: Project, summary: Json) -> list[Path]:

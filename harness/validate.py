@@ -26,6 +26,7 @@ from harness.verdicts import BETTER, SAME, UNCLEAR, WORSE
 
 TARGET = "validate"
 FIGURES, PAGE = "validate.json", "validate.md"
+CUT = "This validation was interrupted: the properties that it had come to are told."
 SUBJECT = ("known-change", "bad")
 REFERENCE = "gcc -O2"
 TRIALS = 20
@@ -226,10 +227,10 @@ def document(run: dict[str, Any], lines: Sequence[Line], tally: Tally) -> dict[s
     return target.document(TARGET, run, rows)
 
 
-def page(run: dict[str, Any], lines: Sequence[Line], tally: Tally) -> str:
+def page(run: dict[str, Any], lines: Sequence[Line], tally: Tally, complete: bool) -> str:
     """validate.md."""
     machine = run["machine"]
-    text = ["# Validation", "", f"{run['started']}, commit `{str(run['git'])[:12]}`:"
+    text = ["# Validation", "", *([] if complete else [CUT, ""]), f"{run['started']}, commit `{str(run['git'])[:12]}`:"
             f" {machine.get('cpu_model')}, {machine.get('cpus')} processors.", "",
             "| property | measured | goal | met |", "|---|---|---|---|"]
     text += [f"| {one.name} | {one.said} | {one.goal} | {'yes' if one.met else 'no'} |"
@@ -246,10 +247,13 @@ def run(project: Project, live: Live, trials: int, pitfalls: tuple[str, ...]) ->
     """Validates, and writes what was found."""
     made = Validation(project, live, trials, pitfalls)
     begun = bench.run_line(project, "", TARGET, 0, {"trials": trials})
+    complete = False
     try:
         made.run()
+        complete = True
     finally:
         if made.lines:
             store.replace_json(project.latest / FIGURES, document(begun, made.lines, made.tally))
-            store.replace_file(project.latest / PAGE, page(begun, made.lines, made.tally))
+            store.replace_file(project.latest / PAGE,
+                               page(begun, made.lines, made.tally, complete))
     return made

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import reference
+from harness import reference, validate
 from harness.fault import Fault
 from harness.project import Project, here
 
@@ -44,6 +44,9 @@ def test_overview_has_a_row_a_comparison_and_names_its_run() -> None:
 def test_slim_summary_keeps_the_figures_that_are_quoted() -> None:
     assert reference.overview(reference.slim(SUMMARY)) == reference.overview(SUMMARY)
     assert "values" not in json.dumps(reference.slim(SUMMARY))
+    slim = reference.slim(SUMMARY)
+    for whole, kept in zip(SUMMARY["pitfalls"], slim["pitfalls"]):
+        assert reference.detail(slim, kept) == reference.detail(SUMMARY, whole)
 
 
 @pytest.fixture
@@ -86,6 +89,16 @@ def test_page_of_another_target_is_kept_if_there_is_one(copy: Project, page: str
     kept = reference.folder(copy) / Path(page).name
     assert kept in reference.renew(copy)
     assert kept.read_text() == "# a page\n"
+
+
+def test_page_of_an_interrupted_validation_is_not_kept(copy: Project) -> None:
+    (copy.latest / "plots").mkdir(parents=True)
+    (copy.latest / "summary.json").write_text(json.dumps(SUMMARY))
+    for name in reference.CHARTS:
+        (copy.latest / "plots" / f"{name}.png").write_bytes(b"a picture")
+    run = {"started": "today", "git": None, "machine": {}}
+    (copy.latest / validate.PAGE).write_text(validate.page(run, [], validate.Tally(), False))
+    assert reference.folder(copy) / validate.PAGE not in reference.renew(copy)
 
 
 def test_text_around_the_marks_stays(copy: Project) -> None:

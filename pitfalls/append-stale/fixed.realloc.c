@@ -1,25 +1,5 @@
 /* Fixed: the element's address is taken after each resize, where the array is by then. */
-#include "pitfall.h"
-
-enum {
-    ROOM = 4, /* accounts before the array has to move */
-    DEPOSITS = 7,
-};
-
-struct accounts {
-    int64_t *balance;
-    size_t len, cap;
-};
-
-static PITFALL_NOINLINE void
-open_account(struct accounts *a)
-{
-    if (a->len == a->cap) {
-        a->cap *= 2;
-        a->balance = sh_realloc(a->balance, a->cap * sizeof *a->balance);
-    }
-    a->balance[a->len++] = 0;
-}
+#include "accounts.h"
 
 /* Opens an account before each deposit into the first one; returns what is in it at the end. */
 static PITFALL_NOINLINE int64_t

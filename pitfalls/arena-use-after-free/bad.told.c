@@ -1,18 +1,5 @@
 /* Bad, but told: the same mistake, with an arena that says what it has handed out. */
-#include "pitfall.h"
-
-enum {
-    ARENA_B = 4096,
-    ALICE = 1,
-    BOB = 2,
-    LONG = 8, /* words of Alice's message */
-    SHORT = 4,
-};
-
-struct arena {
-    char *start;
-    size_t used;
-};
+#include "arena.h"
 
 static PITFALL_NOINLINE int64_t *
 arena_alloc(struct arena *a, size_t words)
@@ -29,16 +16,6 @@ arena_reset(struct arena *a)
 {
     a->used = 0;
     sh_poison(a->start, ARENA_B);
-}
-
-static PITFALL_NOINLINE int64_t *
-receive(struct arena *a, int64_t from, size_t words)
-{
-    int64_t *message = arena_alloc(a, words);
-
-    for (size_t i = 0; i < words; i++)
-        message[i] = from;
-    return message;
 }
 
 /* How many words are Alice's. */

@@ -1,18 +1,5 @@
 /* Fixed: a message of an arena is read before the arena is emptied. */
-#include "pitfall.h"
-
-enum {
-    ARENA_B = 4096,
-    ALICE = 1,
-    BOB = 2,
-    LONG = 8, /* words of Alice's message */
-    SHORT = 4,
-};
-
-struct arena {
-    char *start;
-    size_t used;
-};
+#include "arena.h"
 
 static PITFALL_NOINLINE int64_t *
 arena_alloc(struct arena *a, size_t words)
@@ -27,16 +14,6 @@ static PITFALL_NOINLINE void
 arena_reset(struct arena *a)
 {
     a->used = 0;
-}
-
-static PITFALL_NOINLINE int64_t *
-receive(struct arena *a, int64_t from, size_t words)
-{
-    int64_t *message = arena_alloc(a, words);
-
-    for (size_t i = 0; i < words; i++)
-        message[i] = from;
-    return message;
 }
 
 /* How many words are Alice's. */

@@ -1,23 +1,5 @@
 /* Fixed: a request goes back to its pool once, by whoever took it. */
-#include "pitfall.h"
-
-enum {
-    ALICE = 1,
-    BOB = 2,
-};
-
-struct request {
-    int64_t user;
-    char body[56];
-};
-
-static void *
-make(void)
-{
-    return sh_alloc_noscan(sizeof(struct request));
-}
-
-static struct sh_pool pool = {.make = make};
+#include "request.h"
 
 /* What the handler does when it is done. */
 static PITFALL_NOINLINE void
