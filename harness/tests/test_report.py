@@ -166,6 +166,16 @@ def test_rounds_are_those_that_are_there(summary: dict[str, Any], taken: dict[st
     assert f">rounds</th><td>{words}</td>" in page and f"each time, {words} rounds." in page
 
 
+@pytest.mark.parametrize("value_only", [False, True])
+def test_what_shows_a_value_alone_has_no_table_of_ratios(summary: dict[str, Any],
+                                                         value_only: bool) -> None:
+    pitfall = summary["pitfalls"][0]
+    pitfall["value_only"] = value_only
+    found = section(report.render(summary, []), report.anchor(pitfall["id"]))
+    assert ("Bad against fixed" in found, "it was timed once" in found) == (not value_only,
+                                                                          value_only)
+
+
 def test_page_is_the_same_each_time(summary: dict[str, Any], charts: list[Chart]) -> None:
     assert report.render(summary, charts) == report.render(summary, charts)
 
