@@ -230,7 +230,8 @@ def document(run: dict[str, Any], lines: Sequence[Line], tally: Tally) -> dict[s
 def page(run: dict[str, Any], lines: Sequence[Line], tally: Tally, complete: bool) -> str:
     """validate.md."""
     machine = run["machine"]
-    text = ["# Validation", "", *([] if complete else [CUT, ""]), f"{run['started']}, commit `{str(run['git'])[:12]}`:"
+    text = ["# Validation", "", *([] if complete else [CUT, ""]),
+            f"{run['started']}, commit `{str(run['git'])[:12]}`:"
             f" {machine.get('cpu_model')}, {machine.get('cpus')} processors.", "",
             "| property | measured | goal | met |", "|---|---|---|---|"]
     text += [f"| {one.name} | {one.said} | {one.goal} | {'yes' if one.met else 'no'} |"

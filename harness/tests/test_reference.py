@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,7 +97,7 @@ def test_page_of_an_interrupted_validation_is_not_kept(copy: Project) -> None:
     (copy.latest / "summary.json").write_text(json.dumps(SUMMARY))
     for name in reference.CHARTS:
         (copy.latest / "plots" / f"{name}.png").write_bytes(b"a picture")
-    run = {"started": "today", "git": None, "machine": {}}
+    run: dict[str, Any] = {"started": "today", "git": None, "machine": {}}
     (copy.latest / validate.PAGE).write_text(validate.page(run, [], validate.Tally(), False))
     assert reference.folder(copy) / validate.PAGE not in reference.renew(copy)
 
