@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import shutil
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness import bench, catalog, cli_compare, hosts, matrix, merge, plan, store
+from harness import bench, catalog, cli_compare, hosts, matrix, merge, plan, probes, store
 from harness.build import Builder, Failed
 from harness.fault import FAILED, LAW_FAILED, OK, USAGE, Fault, UsageFault
 from harness.plan import Options
@@ -325,8 +326,14 @@ def _lint(args: argparse.Namespace, project: Project, console: Console) -> int:
     return lint.run(project, console)
 
 
+def side_by_side(cpus: int) -> list[str]:
+    """pytest's arguments for a file of tests on each processor (pytest-xdist)."""
+    able = cpus > 1 and importlib.util.find_spec("xdist") is not None
+    return ["-n", str(cpus), "--dist", "loadfile"] if able else []
+
+
 def _test(args: argparse.Namespace, project: Project, console: Console) -> int:
-    command = [sys.executable, "-m", "pytest", *args.pytest]
+    command = [sys.executable, "-m", "pytest", *side_by_side(len(probes.cpus())), *args.pytest]
     os.chdir(project.root)
     sys.stdout.flush()
     os.execv(sys.executable, command)

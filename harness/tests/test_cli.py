@@ -406,6 +406,17 @@ def test_another_python_hands_over_to_debians(monkeypatch: pytest.MonkeyPatch) -
     assert len(started) == 1
 
 
+def test_tests_run_on_every_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr("os.execv", lambda path, words: started.append(words[1:]))
+    monkeypatch.chdir(ROOT)
+    for cpus in ([0, 1, 2], [3]):
+        monkeypatch.setattr("harness.probes.cpus", lambda: cpus)
+        cli.main(["test", "--", "-k", "golden"])
+    assert started == [["-m", "pytest", "-n", "3", "--dist", "loadfile", "-k", "golden"],
+                       ["-m", "pytest", "-k", "golden"]]
+
+
 def test_bench_ends_in_4_where_a_variant_does_not_build(
     tiny_project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
