@@ -133,6 +133,11 @@ class Pitfall:
         return result
 
 
+def controls(pitfalls: Iterable[Pitfall]) -> set[str]:
+    """Those that are one program under two names, which are compared with each other."""
+    return {p.id for p in pitfalls if any(v.role == "sham" for v in p.variants)}
+
+
 def cell_matches(cell: str, globs: Iterable[str]) -> bool:
     """True if one of the globs names the cell."""
     return any(fnmatchcase(cell, glob) for glob in globs)

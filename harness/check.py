@@ -49,7 +49,7 @@ class Options:
     pitfalls: tuple[str, ...] = ()
     cells: tuple[str, ...] = ()
     base: str | None = None
-    rounds: int = plan.DEFAULT_ROUNDS
+    rounds: int = plan.COMPARED_ROUNDS
     seed: int = SEED
 
 

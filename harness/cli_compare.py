@@ -92,7 +92,8 @@ def add(verb: AddVerb, words: Callable[[str], tuple[str, ...]], rounds: Callable
                        help="with --base: what both are compiled with (default gcc-O2)")
     added.add_argument("--quick", action="store_true", help="6 rounds: ratios without verdicts")
     added.add_argument("--rounds", type=rounds, metavar="N",
-                       help="rounds of the first look (default 20; 40 is thorough)")
+                       help="rounds of the first look (default 40, of a program of your own 20;"
+                            " twice as many are thorough)")
     added.add_argument("--looks", type=int, choices=(1, 2), default=2,
                        help="2 (default): as many rounds again where they would decide")
     added.add_argument("--no-confirm", action="store_true",
@@ -125,14 +126,14 @@ def add_gate(verb: AddVerb, words: Callable[[str], tuple[str, ...]], rounds: Cal
             added.add_argument("--base", metavar="REVISION",
                                help="also time and memory, this revision against the working tree")
             added.add_argument("--rounds", type=rounds, metavar="N",
-                               help="with --base (default 20)")
+                               help="with --base (default 40)")
             added.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML here")
             added.add_argument("--github", action="store_true",
                                help="print ::error lines (default under GitHub Actions)")
     added = verb("doctor", "how small a change this machine can see, and how long that takes",
-                 "--rounds 40")
+                 "--rounds 80")
     added.add_argument("--rounds", type=rounds, default=doctor.MEASURED_ROUNDS, metavar="N",
-                       help="rounds of A against A (default 40)")
+                       help="rounds of A against A (default 80)")
     added.add_argument("--cell", default=plan.CALIBRATION_CELL, metavar="CELL",
                        help="what the control is compiled with (default gcc-O2)")
     added.add_argument("--seed", type=int, metavar="N", help="of layout and environment")
@@ -172,8 +173,9 @@ def _check_in_vain(args: argparse.Namespace) -> None:
 def _options(args: argparse.Namespace) -> compare.Options:
     _check_in_vain(args)
     quick: bool = args.quick
+    usual = plan.DEFAULT_ROUNDS if args.source or args.command else plan.COMPARED_ROUNDS
     asked = compare.Options(
-        rounds=args.rounds or (plan.QUICK_ROUNDS if quick else plan.DEFAULT_ROUNDS),
+        rounds=args.rounds or (plan.QUICK_ROUNDS if quick else usual),
         seed=bench.fresh_seed() if args.seed is None else args.seed, quick=quick,
         looks=args.looks, confirm=not args.no_confirm, instructions=not args.no_instr,
         compilers=tuple(args.arm), commands=tuple(args.command), allocators=args.alloc,
@@ -222,7 +224,7 @@ def run_check(args: argparse.Namespace, project: Project, console: Console) -> i
     if args.junit is not None:
         store.make_folder(args.junit.parent)
     options = check.Options(profile=args.profile, pitfalls=args.pitfalls, cells=args.cells,
-                            base=args.base, rounds=args.rounds or plan.DEFAULT_ROUNDS)
+                            base=args.base, rounds=args.rounds or plan.COMPARED_ROUNDS)
     with Live(Console(stderr=True)) as live:
         try:
             result = check.run(project, options, live, resume=args.resume)

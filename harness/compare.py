@@ -8,9 +8,8 @@ Ends in a stored run; compare_rows judges it, compare_table and the charts show 
 from __future__ import annotations
 
 import shutil
-import statistics
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -50,7 +49,6 @@ from harness.verdicts import LEAST_ROUNDS
 
 TARGET = compare_rows.TARGET
 RUN_COPY, FIGURES, PAGE = "compare.jsonl", "compare.json", "compare.md"
-STARTS = 3  # runs of --start-only a sample, of which the median counts
 START_TIMEOUT_S = 20.0
 PROGRAM_TIMEOUT_S = 300.0
 
@@ -66,7 +64,7 @@ class Options:
     confirm: bool = True
     instructions: bool = True
     identical: bool = True  # the same image is `identical-code`; False: it is measured like others
-    region_s: float = plan.DEFAULT_REGION_S
+    region_s: float = plan.COMPARED_REGION_S
     compilers: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     allocators: tuple[str, ...] = ()
@@ -169,10 +167,12 @@ def _cell(project: Project, name: str) -> Cell:
 
 
 def _stages(kept: store.Store, plan_: Plan, options: Options, counts: Mapping[Subject, int],
-            sides: Sequence[str], live: Live) -> Iterator[list[Spec]]:
+            sides: Sequence[str], live: Live,
+            whole: Collection[str] = ()) -> Iterator[list[Spec]]:
     """The samples of one stage after another, each decided by what is stored by then."""
     def specs(subjects: Sequence[Subject], first: int, count: int) -> list[Spec]:
-        return plan.side_by_side(subjects, sides, options.seed, range(first, first + count), counts)
+        return plan.side_by_side(subjects, sides, options.seed, range(first, first + count), counts,
+                                 whole)
 
     def chosen(names: set[str]) -> list[Subject]:
         return [s for s in plan_.subjects if compare_rows.subject_name(s) in names]
@@ -270,9 +270,9 @@ class _WithStarts(measure.Pitfalls):
             return
         job = Job(path, ("--start-only",), timeout_s=START_TIMEOUT_S, record=False,
                   env_pad_b=spec.env_pad_b)
-        runs = [self.bench.launcher.run(job) for _ in range(STARTS)]
-        if all(one.ok for one in runs):
-            line["metrics"]["startup_s"] = statistics.median(one.wall_s for one in runs)
+        started = self.bench.launcher.run(job)
+        if started.ok:
+            line["metrics"]["startup_s"] = started.wall_s
 
 
 def _pitfalls(project: Project, options: Options, sides: Sequence[Arm], kept: store.Store,
@@ -300,7 +300,7 @@ def _pitfalls(project: Project, options: Options, sides: Sequence[Arm], kept: st
         for (pitfall, variant), why in failures.items():
             live.say(f"{pitfall}.{variant} does not run: {why}")
         made = _WithStarts(place, counts, probes.Events((), {}),
-                           rig.ByTurns(options.turns is not False, lines=old))
+                           rig.ByTurns(options.turns is not False, catalog.controls(chosen), old))
         _measure_pitfalls(options, made, chosen, kept, old, live)
 
 
@@ -321,9 +321,10 @@ def _measure_pitfalls(options: Options, made: _WithStarts, chosen: Sequence[Pitf
             for arm in plan_.arms]
     singles = [plan.make_spec(key, "instr", 0, i, options.seed, defaults[key.pitfall])
                for i, key in enumerate(keys)] if options.instructions else []
-    warm = plan.side_by_side(complete, plan_.arms, options.seed, (0,), numbers)
+    whole = catalog.controls(chosen)
+    warm = plan.side_by_side(complete, plan_.arms, options.seed, (0,), numbers, whole)
     _take_all(made, kept, old, [*warm, *singles],
-              _stages(kept, plan_, options, numbers, plan_.arms, live), live)
+              _stages(kept, plan_, options, numbers, plan_.arms, live, whole), live)
 
 
 def _of_revision(project: Project, revision: str, chosen: Sequence[Pitfall], cell: Cell,

@@ -29,8 +29,8 @@ TARGET = "doctor"
 FIGURES = "doctor.json"
 PITFALL, A, B = "control-same", "bad", "sham"
 METRICS = ("ns_per_op", "peak_rss_b", "pause_p50_ns")
-ROUNDS = (10, 20, 40, 80)
-MEASURED_ROUNDS = 40
+ROUNDS = (20, 40, 80, 160)
+MEASURED_ROUNDS = 2 * plan.COMPARED_ROUNDS
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def run(project: Project, live: Live, *, rounds: int, cell: str, seed: int) -> P
                                   for v in p.variants], live.tick)
         place = bench.ready(project, builder, chosen, cells, built, kept, run_id, [], live)
         live.phase("calibrating")
-        counts, failures = measure.calibrate(place, plan.DEFAULT_REGION_S, {}, live.tick)
+        counts, failures = measure.calibrate(place, plan.COMPARED_REGION_S, {}, live.tick)
         for why in failures.values():
             raise Fault(f"the control program does not run: {why}")
         live.phase("measuring this machine")
@@ -66,7 +66,7 @@ def run(project: Project, live: Live, *, rounds: int, cell: str, seed: int) -> P
                  for number in range(rounds + 1) for position, variant in enumerate(
                      (A, B) if number % 2 else (B, A))]
         made = measure.Pitfalls(place, counts, probes.Events((), {}),
-                                rig.ByTurns(subject=("pitfall",)))
+                                rig.ByTurns(whole=(PITFALL,)))
         rig.run_all(made, specs, kept.append, live.tick)
     (path.parent / COMPLETE).touch()
     return path

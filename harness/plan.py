@@ -20,6 +20,8 @@ PAD_LIMIT_B = 4096
 SWEEP_COUNT = 2  # rounds per value of a sweep: enough for exact counters
 QUICK_ROUNDS, DEFAULT_ROUNDS = 6, 20
 QUICK_REGION_S, DEFAULT_REGION_S = 0.020, 0.050
+# A comparison's: as much measured time in twice as many layouts (README.md, "By turns").
+COMPARED_ROUNDS, COMPARED_REGION_S = 2 * DEFAULT_ROUNDS, DEFAULT_REGION_S / 2
 CALIBRATION_CELL = "gcc-O2"
 
 
@@ -124,22 +126,29 @@ def interleaved(programs: Mapping[str, Sequence[str]], cell: str, seed: int,
     return result
 
 
+def subject_of(pitfall: str, variant: str, whole: Collection[str] = ()) -> tuple[str, ...]:
+    """What arms are compared on: a variant; or a pitfall, of those whose variants are compared with
+    each other."""
+    return (pitfall,) if pitfall in whole else (pitfall, variant)
+
+
 def side_by_side(subjects: Sequence[tuple[str, str]], arms: Sequence[str], seed: int,
-                 numbers: Sequence[int], counts: Mapping[tuple[str, str], int]) -> list[Spec]:
-    """The timed samples of some rounds of a comparison. In each round the subjects (pitfall and
-    variant) are shuffled and, within a subject, its arms: what makes one ratio runs one after the
-    other, so that a slow spell of the machine meets both."""
+                 numbers: Sequence[int], counts: Mapping[tuple[str, str], int],
+                 whole: Collection[str] = ()) -> list[Spec]:
+    """The timed samples of some rounds of a comparison. In each round the subjects are shuffled
+    and, within a subject, its arms: what makes one ratio runs one after the other, so that a slow
+    spell of the machine meets both. whole: as subject_of() is told."""
     result: list[Spec] = []
     for number in numbers:
-        order = list(subjects)
+        order = list(dict.fromkeys(subject_of(*subject, whole) for subject in subjects))
         random.Random(seed_of(seed, f"order {number}")).shuffle(order)
-        for pitfall, variant in order:
-            sides = list(arms)
-            random.Random(seed_of(seed, f"order {number} {pitfall} {variant}")).shuffle(sides)
-            result += [make_spec(ProgramKey(pitfall, variant, arm), "timed", number,
-                                 len(result) + place, seed, counts[pitfall, variant],
-                                 pair=f"{pitfall}/{variant}")
-                       for place, arm in enumerate(sides)]
+        for name in order:
+            sides = [ProgramKey(*subject, arm) for subject in subjects
+                     if subject_of(*subject, whole) == name for arm in arms]
+            random.Random(seed_of(seed, f"order {number} {' '.join(name)}")).shuffle(sides)
+            result += [make_spec(key, "timed", number, len(result) + place, seed,
+                                 counts[key.pitfall, key.variant], pair="/".join(name))
+                       for place, key in enumerate(sides)]
     return result
 
 

@@ -15,9 +15,10 @@ import random
 from dataclasses import dataclass
 
 from harness import stats, verdicts
-from harness.verdicts import Series, compare
+from harness.verdicts import Series
 
 REDRAWN = 300
+RESAMPLES = 500  # of an interval: fewer than a table's, as it is one of hundreds
 FOUND = 0.95  # of the redrawn runs find the promised change
 
 
@@ -42,16 +43,16 @@ def promise(metric: str, a: Series, b: Series, rounds: int, seed: int = 1) -> Pr
     luck = stats.median([b[r] / a[r] for r in both if a[r] > 0] or [1.0])
     first, second, margins, halves = [], [], [], []
     for _ in range(REDRAWN):
-        drawn = [chance.choice(both) for _ in range(2 * rounds)]
-        one, twice = (compare("", metric, {i: a[r] for i, r in enumerate(drawn[:n], 1)},
-                              {i: b[r] / luck for i, r in enumerate(drawn[:n], 1)})
+        drawn = chance.choices(both, k=2 * rounds)
+        bottoms, tops = [a[r] for r in drawn], [b[r] / luck for r in drawn]
+        one, twice = (verdicts.ratio_of(tops[:n], bottoms[:n], RESAMPLES)
                       for n in (rounds, 2 * rounds))
-        if not (one.ratio.low and one.ratio.high and twice.ratio.low):
+        if not (one.low and one.high and twice.low):
             continue
-        first.append((1 + one.margin) / one.ratio.low - 1)
-        second.append((1 + twice.margin) / twice.ratio.low - 1)
-        margins.append(one.margin)
-        halves.append((one.ratio.high - one.ratio.low) / 2)
+        margins.append(verdicts.margin_of(metric, bottoms[:rounds], one))
+        first.append((1 + margins[-1]) / one.low - 1)
+        second.append((1 + verdicts.margin_of(metric, bottoms, twice)) / twice.low - 1)
+        halves.append((one.high - one.low) / 2)
     if not first:
         return Promise(metric, rounds, None, 0.0, 0.0)
     confirmed = [*second[1:], second[0]]

@@ -25,15 +25,15 @@ def signed_rank(differences: Sequence[float]) -> float | None:
     ranks = _doubled_ranks(np.abs(values))
     positive = int(ranks[values > 0].sum())
     total = int(ranks.sum())
-    # chance[s]: of all 2^n choices of signs, the share whose positive ranks sum to s (doubled).
-    chance = np.zeros(total + 1)
+    # chance[s]: of all 2^n choices of signs, the share whose positive ranks sum to s (doubled), for
+    # the sums that are as extreme as this one.
+    chance = np.zeros(min(positive, total - positive) + 1)
     chance[0] = 1.0
     for rank in ranks:
-        moved = np.zeros_like(chance)
-        moved[rank:] = chance[:total + 1 - rank]
-        chance = (chance + moved) / 2
-    extreme = min(positive, total - positive)
-    return float(min(1.0, 2 * chance[:extreme + 1].sum()))
+        moved = chance[:max(0, chance.size - rank)].copy()
+        chance /= 2
+        chance[rank:] += moved / 2
+    return float(min(1.0, 2 * chance.sum()))
 
 
 def rank_sum(one: Sequence[float], other: Sequence[float]) -> float | None:

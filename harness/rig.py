@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ from harness import probes, samples, turns
 from harness.build import digest
 from harness.fault import BuildFault
 from harness.launch import STOPPED
-from harness.plan import ProgramKey, Spec
+from harness.plan import ProgramKey, Spec, subject_of
 
 LINKS_AT_ONCE = 16
 
@@ -130,13 +130,14 @@ def _hung_key(spec: Spec) -> tuple[ProgramKey, int]:
 
 
 class ByTurns:
-    """Which samples run by turns: those of one subject in one round, if in round 0, where each ran
-    alone, all of them kept a processor busy and had room in memory beside each other."""
+    """Which samples run by turns: those of one subject (plan.subject_of) in one round, if in
+    round 0, where each ran alone, all of them kept a processor busy and had room in memory beside
+    each other."""
 
-    def __init__(self, wanted: bool = True, subject: Sequence[str] = ("pitfall", "variant"),
+    def __init__(self, wanted: bool = True, whole: Collection[str] = (),
                  lines: Iterable[dict[str, Any]] = ()) -> None:
         self._wanted = wanted
-        self._subject = subject
+        self._whole = whole
         self._busy: dict[Hashable, float] = {}
         self._bytes: Counter[Hashable] = Counter()
         for line in lines:
@@ -148,7 +149,7 @@ class ByTurns:
         if line["role"] != "timed" or line["round"] != 0:
             return
         found = line["metrics"]
-        key = tuple(line[name] for name in self._subject)
+        key = subject_of(line["pitfall"], line["variant"], self._whole)
         seconds = found["time_ns"] / 1e9 if "time_ns" in found else line["wall_s"]
         cpu_s = found.get("user_s", 0.0) + found.get("sys_s", 0.0)
         self._busy[key] = min(self._busy.get(key, 1.0), cpu_s / seconds if seconds else 0.0)
@@ -156,7 +157,7 @@ class ByTurns:
 
     def together(self, spec: Spec) -> Hashable | None:
         """As a rig is asked."""
-        key = tuple(getattr(spec, name) for name in self._subject)
+        key = subject_of(spec.pitfall, spec.variant, self._whole)
         able = (self._wanted and spec.role == "timed" and spec.round > 0
                 and self._busy.get(key, 0.0) >= turns.LEAST_BUSY
                 and self._bytes[key] <= (probes.free_memory_mb() or 0) * 1e6 / 2)

@@ -18,7 +18,7 @@ from harness import bench, compare, compare_rows, doctor, rivals, store, target
 from harness.compare import Options
 from harness.compare_rows import TELLING
 from harness.compare_table import Comparison
-from harness.plan import CALIBRATION_CELL
+from harness.plan import CALIBRATION_CELL, COMPARED_ROUNDS
 from harness.progress import Live
 from harness.project import Project
 from harness.sheet import Sheet
@@ -86,7 +86,7 @@ class Validation:
         started = time.monotonic()
         path = compare.run(project, options, self.live)
         elapsed = time.monotonic() - started
-        inside = sum(x["wall_s"] + compare.STARTS * x["metrics"].get("startup_s", 0.0)
+        inside = sum(x["wall_s"] + x["metrics"].get("startup_s", 0.0)
                      for x in store.read(path) if x["kind"] == "sample")
         self.inside_s, self.outside_s = self.inside_s + inside, self.outside_s + elapsed
         return compare.judge(project, path)[0], path
@@ -102,8 +102,8 @@ class Validation:
         rows, alarms, times, same = 0, [], 0, 0
         while rows < 10 * self.trials:
             comparison, path = self._compare(self.project, Options(
-                rounds=20, seed=bench.fresh_seed(), compilers=(REFERENCE, REFERENCE),
-                pitfalls=self.pitfalls, identical=False))
+                rounds=COMPARED_ROUNDS, seed=bench.fresh_seed(),
+                compilers=(REFERENCE, REFERENCE), pitfalls=self.pitfalls, identical=False))
             for one in comparison.found:
                 if one.row.p is None:
                     continue  # an exact figure, which raises no false alarm
@@ -145,12 +145,12 @@ class Validation:
                           cell=CALIBRATION_CELL, seed=bench.fresh_seed())
         found = {one.rounds: one.change for one in doctor.diagnose(store.read(path)).promises
                  if one.metric == "ns_per_op"}
-        for rounds, most in ((20, 0.10), (40, 0.05)):
+        for rounds, most in ((COMPARED_ROUNDS, 0.10), (2 * COMPARED_ROUNDS, 0.05)):
             change = found.get(rounds)
             said = "unknown" if change is None else f"{100 * change:.1f} %"
             self._add(f"the promise at {rounds} rounds", change, f"at most {100 * most:g} %",
                       change is not None and change <= most, rounds, said)
-        return found.get(20)
+        return found.get(COMPARED_ROUNDS)
 
     def _trial(self, changes: Project, flags: tuple[str, str], count: int,
                metric: str) -> list[str]:
@@ -158,7 +158,7 @@ class Validation:
         said = []
         for _ in range(count):
             comparison, path = self._compare(changes, Options(
-                rounds=20, seed=bench.fresh_seed(),
+                rounds=COMPARED_ROUNDS, seed=bench.fresh_seed(),
                 instructions=metric.startswith("instructions"),
                 compilers=tuple(f"{REFERENCE} {flag}" for flag in flags)))
             said += [one.row.verdict for one in comparison.found if one.row.metric == metric]

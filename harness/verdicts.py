@@ -68,7 +68,7 @@ def compare(subject: str, metric: str, a: Series, b: Series, *, note: str | None
     tops, bottoms = [b[i] for i in both], [a[i] for i in both]
     known = describe(metric)
     least = known.margin if margin is None else margin
-    ratio = _ratio(tops, bottoms)
+    ratio = ratio_of(tops, bottoms)
     row = Row(subject, metric, stats.median_interval(list(a.values())),
               stats.median_interval(list(b.values())), ratio, least, note or UNCLEAR,
               outliers=(outliers(list(a.values())), outliers(list(b.values()))),
@@ -76,8 +76,7 @@ def compare(subject: str, metric: str, a: Series, b: Series, *, note: str | None
     if (known.exact if exact is None else exact) and _constant(bottoms) and _constant(tops):
         return replace(row, verdict=note or _exact(row, known.better))
     if margin is None:
-        row = replace(row, margin=max(least, floor(metric, bottoms),
-                                      min(noise(ratio), MOST_RAISED)))
+        row = replace(row, margin=margin_of(metric, bottoms, ratio))
     logs = [math.log(t / u) for t, u in zip(tops, bottoms) if t > 0 and u > 0]
     return replace(row, p=ranks.signed_rank(logs))
 
@@ -99,10 +98,17 @@ def _p(row: Row) -> float:
     return row.p
 
 
-def _ratio(tops: Sequence[float], bottoms: Sequence[float]) -> stats.Estimate:
+def ratio_of(tops: Sequence[float], bottoms: Sequence[float],
+             resamples: int = stats.RESAMPLES) -> stats.Estimate:
+    """B / A over the rounds of both, with its interval."""
     if tops and all(t == u for t, u in zip(tops, bottoms)):
         return stats.Estimate(1.0, 1.0, 1.0, len(tops))  # 0 and 0 are as equal as 7 and 7
-    return stats.paired_ratio(tops, bottoms)
+    return stats.paired_ratio(tops, bottoms, resamples=resamples)
+
+
+def margin_of(metric: str, bottoms: Sequence[float], ratio: stats.Estimate) -> float:
+    """The metric's own, raised to what these figures can tell apart."""
+    return max(describe(metric).margin, floor(metric, bottoms), min(noise(ratio), MOST_RAISED))
 
 
 def _constant(values: Sequence[float]) -> bool:

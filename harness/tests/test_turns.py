@@ -220,7 +220,7 @@ def test_programs_that_fill_memory_together_run_alone() -> None:
 
 
 def test_the_doctor_pairs_variants() -> None:
-    rule = taught([line(spec("bad", "A", 0)), line(spec("sham", "A", 0))], subject=("pitfall",))
+    rule = taught([line(spec("bad", "A", 0)), line(spec("sham", "A", 0))], whole=("p",))
     assert rule.together(spec("bad", "A", 1)) == rule.together(spec("sham", "A", 1)) is not None
 
 
@@ -297,6 +297,20 @@ def test_arms_of_a_round_have_one_layout() -> None:
     specs = plan.side_by_side([("p", "v")], "ABC", 7, (1, 2), {("p", "v"): 10})
     seeds = {(s.round, s.layout_seed, s.env_pad_b) for s in specs}
     assert len(specs) == 6 and len(seeds) == 2
+
+
+def test_control_is_one_subject_with_both_its_names() -> None:
+    names = [("control", "bad"), ("p", "v"), ("control", "sham"), ("p", "w")]
+    specs = plan.side_by_side(names, "AB", 7, (1, 2, 3), dict.fromkeys(names, 10), ("control",))
+    assert len({s.id for s in specs}) == len(specs) == 3 * 8
+    for number in (1, 2, 3):
+        mine = [s for s in specs if s.round == number]
+        places = [i for i, s in enumerate(mine) if s.pitfall == "control"]
+        assert places == list(range(places[0], places[0] + 4))
+        assert len({s.layout_seed for s in mine}) == 3
+    rule = taught([line(replace(s, round=0)) for s in specs[:8]], whole=("control",))
+    groups = {rule.together(s) for s in specs if s.round == 1}
+    assert groups == {("control", 1), ("p", "v", 1), ("p", "w", 1)}
 
 
 # ---- What a person is told -----------------------------------------------------------------------
