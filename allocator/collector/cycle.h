@@ -60,6 +60,17 @@ struct cycle {
 };
 extern struct cycle cycle;
 
+/** sh_store() into a slot of the heap that holds no pointer: the deletion barrier would record
+ * nothing. */
+static inline void
+cycle_fill(void *slot, void *value)
+{
+    if (likely(cycle.barrier == BARRIER_DELETION))
+        atomic_store_explicit((void *_Atomic *)slot, value, memory_order_relaxed);
+    else
+        sh_store(slot, value);
+}
+
 /** Starts a collection, unless one runs or another thread's has made it unnecessary. */
 void cycle_begin(enum sh_gc_trigger trigger);
 /** Collects, and returns when it is over. Helps a running one to its end first. */

@@ -4,6 +4,7 @@
  */
 #include "types/defer.h"
 
+#include "collector/cycle.h"
 #include "heap/base.h"
 
 /* As large as Go 1.19's runtime._defer, so that a loop of defers holds what it holds there. */
@@ -21,13 +22,14 @@ static const struct sh_type record_type =
 
 _Thread_local struct flow flow_self;
 
-/* Records that have run, for the next calls: as many as a processor of Go's keeps. */
+/* Records that have run, for the next calls: as many as a processor of Go's keeps. They hold no
+   pointers. Each function here uses the thread's own before it calls what may go on in another
+   thread, and not after that. */
 #define KEPT_RECORDS 32
-
 static _Thread_local struct {
-    struct heap_record *first; /* linked by record.older */
+    struct sh_defer_record *of[KEPT_RECORDS];
     uint32_t n;
-} kept_records;
+} kept;
 
 void
 defer_enter(struct sh_defer_scope *scope)
@@ -62,57 +64,45 @@ sh_defer_record(struct sh_defer_scope *scope, struct sh_defer_record *record,
     scope->count++;
 }
 
-/* Never inlined, as the code that it is called from may go on in another thread. */
-static __attribute__((noinline)) struct heap_record *
+static __attribute__((noinline, cold)) struct sh_defer_record *
 take_defer_record(void)
 {
-    struct heap_record *record = kept_records.first;
-    if (record == NULL)
-        return sh_alloc_typed(&record_type);
-    kept_records.first = (struct heap_record *)record->record.older;
-    kept_records.n--;
-    return record;
-}
-
-/* Unlinks a record from its scope: what is kept is linked with others that are. */
-static __attribute__((noinline)) void
-keep_defer_record(struct sh_defer_record *record)
-{
-    bool keep = kept_records.n < KEPT_RECORDS;
-    sh_store(&record->older, keep ? kept_records.first : NULL);
-    if (keep) {
-        kept_records.first = (struct heap_record *)record;
-        kept_records.n++;
-    }
+    return sh_alloc_typed(&record_type);
 }
 
 void
 sh_defer(struct sh_defer_scope *scope, void (*call)(void *arg), void *arg)
 {
     sh_require(call != NULL, "sh_defer: no function to call");
-    struct sh_defer_record *record = &take_defer_record()->record;
     defer_enter(scope);
+    struct sh_defer_record *record =
+        likely(kept.n > 0) ? kept.of[--kept.n] : take_defer_record();
     record->call = call;
-    sh_store(&record->arg, arg);
+    cycle_fill(&record->arg, arg);
     record->on_heap = true;
-    sh_store(&record->older, scope->last);
+    cycle_fill(&record->older, scope->last);
     scope->last = record;
     scope->count++;
 }
 
 /* A record is cleared before its call runs: a stale word on the stack may keep the record, and must
-   not keep with it what the call releases, nor all the records before it. */
-struct sh_defer_record
+   not keep with it what the call releases, nor all the records before it. Never inlined: it is
+   called after the code of others. */
+__attribute__((noinline)) struct deferred
 defer_pop(struct sh_defer_scope *scope)
 {
-    struct sh_defer_record *record = scope->last, taken = *record;
-    scope->last = taken.older;
+    struct sh_defer_record *record = scope->last;
+    struct deferred taken = {record->call, record->arg};
+    scope->last = record->older;
     scope->count--;
-    sh_store(&record->arg, NULL);
-    if (taken.on_heap)
-        keep_defer_record(record);
-    else
-        record->older = NULL; /* it lies on a stack */
+    if (record->on_heap) {
+        sh_store(&record->arg, NULL);
+        sh_store(&record->older, NULL);
+        if (kept.n < KEPT_RECORDS)
+            kept.of[kept.n++] = record;
+    } else {
+        record->arg = record->older = NULL; /* it lies on a stack */
+    }
     return taken;
 }
 
@@ -122,8 +112,8 @@ sh_defer_run(struct sh_defer_scope *scope)
     bool may_recover = flow_self.may_recover;
     flow_self.may_recover = false;
     while (scope->last != NULL) {
-        struct sh_defer_record record = defer_pop(scope);
-        record.call(record.arg);
+        struct deferred next = defer_pop(scope);
+        next.call(next.arg);
     }
     flow_self.may_recover = may_recover;
     if (scope->entered)

@@ -26,8 +26,12 @@ extern _Thread_local struct flow flow_self;
 void defer_enter(struct sh_defer_scope *scope);
 /** Takes the first scope out. Fatal: it is not the first. */
 void defer_leave(struct sh_defer_scope *scope);
-/** Takes the newest record of a scope that has one. */
-struct sh_defer_record defer_pop(struct sh_defer_scope *scope);
+struct deferred {
+    void (*call)(void *arg);
+    void *arg;
+};
+/** Takes the newest call of a scope that has one. */
+struct deferred defer_pop(struct sh_defer_scope *scope);
 
 static inline void
 flow_guard_enter(struct flow_guard *g, void (*abandon)(void *arg), void *arg)

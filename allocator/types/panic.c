@@ -102,9 +102,9 @@ unwind(const struct sh_panic_value *value)
             continue;
         }
         abandon_below(scope);
-        struct sh_defer_record record = defer_pop(scope);
+        struct deferred next = defer_pop(scope);
         flow_self.may_recover = true;
-        record.call(record.arg);
+        next.call(next.arg);
         if (u.recovered)
             land(scope);
     }

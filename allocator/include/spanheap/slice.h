@@ -3,12 +3,14 @@
  * Windows share their array; whoever holds one byte of it holds all of it. A slice of zeroes is
  * Go's nil slice, and may be used as an empty one.
  *
- * A slice of a C type, with the type's own pointer in it:
+ * A slice of a C type, with the type's own pointer in it (int_type: a struct sh_type, as for
+ * sh_alloc_array):
  *
  *     SH_SLICE_OF(int) numbers = {0};
- *     sh_append(&int_type, &numbers, 7);          // int_type: a struct sh_type, as for
- * sh_alloc_array for (size_t i = 0; i < numbers.len; i++) sum += numbers.data[i]; struct sh_slice
- * two = sh_slice_window(&int_type, numbers.any, 0, 2);
+ *     sh_append(&int_type, &numbers, 7);
+ *     for (size_t i = 0; i < numbers.len; i++)
+ *         sum += numbers.data[i];
+ *     struct sh_slice two = sh_slice_window(&int_type, numbers.any, 0, 2);
  *
  * What panics in Go panics here (panic.h), with Go's words.
  */
