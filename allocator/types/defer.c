@@ -75,8 +75,7 @@ sh_defer(struct sh_defer_scope *scope, void (*call)(void *arg), void *arg)
 {
     sh_require(call != NULL, "sh_defer: no function to call");
     defer_enter(scope);
-    struct sh_defer_record *record =
-        likely(kept.n > 0) ? kept.of[--kept.n] : take_defer_record();
+    struct sh_defer_record *record = likely(kept.n > 0) ? kept.of[--kept.n] : take_defer_record();
     record->call = call;
     cycle_fill(&record->arg, arg);
     record->on_heap = true;
