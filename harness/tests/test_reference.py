@@ -80,7 +80,7 @@ def test_an_interrupted_run_is_not_quoted(copy: Project) -> None:
         reference.renew(copy)
 
 
-@pytest.mark.parametrize("page", ["peers.md", "validate.md", "plots/soak.png"])
+@pytest.mark.parametrize("page", ["peers.md", "validate.md", "fidelity.md", "plots/soak.png"])
 def test_page_of_another_target_is_kept_if_there_is_one(copy: Project, page: str) -> None:
     (copy.latest / "plots").mkdir(parents=True)
     (copy.latest / "summary.json").write_text(json.dumps(SUMMARY))
