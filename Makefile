@@ -4,6 +4,7 @@
 #        RESUME=1  INSTR=1  SEED=n  WORKS="binary-trees churn-100"  ID=name  SAMPLE=name  RUN=id
 #        PREFIX=dir  MINUTES=n  TARGETS="map alloc gc"  PYTEST="-k word"  TURNS=0|1
 #        TIMEOUT=s  LIBS="-lm"  HOSTS="a b"  TRIALS=n  JUNIT=file  FORMAT=name  OF=target  TO=file
+#        SEEN_LEVELS=all
 # They are plain arguments of `python3 -m harness VERB --help`.
 
 PYTHON := /usr/bin/python3
@@ -23,7 +24,7 @@ ARM = $(foreach name,$(2),$(if $($(name)),$(1)="$$$(name)"))
 LETTERS := A B C D E F G H
 STORED := $(OUTDIR) $(if $(RUN),--run '$(RUN)')
 
-VERBS := help deps build test stress soak fuzz lint list bench compare check baseline \
+VERBS := help deps build test stress soak fuzz programs lint list bench compare check baseline \
 	doctor validate export peers fidelity laws report reference repro new-pitfall install clean
 
 # What each target takes from the command line. All else would change nothing, and is an error.
@@ -40,7 +41,7 @@ TAKES.doctor := OUT ROUNDS CELLS
 TAKES.validate := OUT TRIALS PITFALLS
 TAKES.export := OUT FORMAT OF TO
 TAKES.fidelity := OUT
-TAKES.test := PYTEST
+TAKES.test := PYTEST SEEN_LEVELS
 TAKES.stress := OUT MINUTES SEED
 TAKES.soak := OUT MINUTES
 TAKES.fuzz := OUT MINUTES TARGETS SEED
@@ -124,7 +125,8 @@ fidelity: ## compare facts about Go's runtime with the same here
 	$(DEPS) fidelity
 	@$(HARNESS) fidelity $(OUTDIR)
 
-test: ## set up, then run every test
+# SEEN_LEVELS reaches the tests by the environment: make has put it there.
+test: ## set up, then run every test (PYTEST, SEEN_LEVELS=all)
 	$(DEPS) test
 	@$(HARNESS) test -- $(PYTEST)
 
@@ -141,6 +143,10 @@ fuzz: ## the allocator beside models, by libFuzzer, drop-ins too (MINUTES=3, TAR
 	$(DEPS) test
 	@$(HARNESS) fuzz $(OUTDIR) $(if $(MINUTES),--minutes '$(MINUTES)') \
 		$(if $(TARGETS),--targets '$(TARGETS)') $(if $(SEED),--seed '$(SEED)')
+
+programs: ## programs of the distribution on both drop-ins: do they write the same as ever?
+	$(DEPS) test
+	@$(MAKE) --no-print-directory -k -C allocator gc-programs malloc-programs
 
 lint: ## clang-format, clang-tidy, gofmt, mypy --strict, lengths of files and lines
 	$(DEPS) lint

@@ -15,7 +15,8 @@ if [ ! -x "$python" ]; then
         # Without python3, deps.py cannot tell what else is missing.
         for name in $(awk -v target="\"$target\"" '
             /^\[/ { gsub(/[]["]/, ""); name = $0 }
-            /^for/ && (target == "\"all\"" || index($0, target)) { print name }
+            /^unpack/ { name = "" } # deps.py does it, and needs no root
+            /^for/ && name && (target == "\"all\"" || index($0, target)) { print name }
         ' "$(dirname "$0")/packages.toml"); do
             dpkg -s "$name" >/dev/null 2>&1 || line="$line $name"
         done

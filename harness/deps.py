@@ -1,5 +1,6 @@
 """`deps`: installs the Debian packages that a target needs and that are missing.
 
+A package that would start a service is not installed but unpacked into a folder of the checkout.
 Only the standard library is used: this runs before anything is installed. It asks nothing. Where
 it cannot install (no root and no sudo, no network, not Debian) it prints the exact line to run and
 ends with 0: the target goes on with what is there.
@@ -12,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = Path(__file__).parent / "packages.toml"
+UNPACKED = PACKAGES.parent.parent / "compile-matrix" / "build" / "unpacked"  # a folder a package
 TARGETS = ("all", "bench", "compare", "test", "lint", "peers", "fidelity")
 APT_TIMEOUT_S = 1200
 _TAIL = 15  # lines of apt's output that are shown when it fails
@@ -35,6 +38,12 @@ class Package:
     commands: tuple[str, ...]
     module: str | None
     file: str | None
+    unpack: str | None = None  # what is wanted of one that is unpacked and not installed
+
+    @property
+    def unpacked(self) -> Path | None:
+        """Where that lies, or would lie."""
+        return None if self.unpack is None else UNPACKED / self.name / self.unpack
 
 
 def load(path: Path = PACKAGES) -> list[Package]:
@@ -45,7 +54,7 @@ def load(path: Path = PACKAGES) -> list[Package]:
             name=name, why=entry["why"], targets=tuple(entry["for"]), required=entry["required"],
             commands=tuple(entry.get("commands", [entry["command"]] if "command" in entry
                                      else [])),
-            module=entry.get("module"), file=entry.get("file"),
+            module=entry.get("module"), file=entry.get("file"), unpack=entry.get("unpack"),
         )
         for name, entry in data.items()
     ]
@@ -66,7 +75,10 @@ def installed(names: Sequence[str]) -> set[str]:
 
 def _there(package: Package) -> bool:
     """True if the thing itself can be found, whatever package brought it."""
-    if any(shutil.which(command) for command in package.commands):
+    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin"
+    if any(shutil.which(command, path=path) for command in package.commands):
+        return True
+    if package.unpacked is not None and package.unpacked.exists():
         return True
     if package.module is not None and importlib.util.find_spec(package.module) is not None:
         return True
@@ -101,17 +113,43 @@ def _privilege() -> list[str] | None:
     return [sudo, "-n"] if allowed.returncode == 0 else None
 
 
-def _apt(arguments: Sequence[str], prefix: Sequence[str]) -> str | None:
+def _apt(arguments: Sequence[str], prefix: Sequence[str], folder: str | None = None) -> str | None:
     """Runs apt-get; None if it worked, else the end of what it said."""
     command = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q",
                "-o", "DPkg::Lock::Timeout=300", *arguments]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, errors="replace",
-                              timeout=APT_TIMEOUT_S)
+                              timeout=APT_TIMEOUT_S, cwd=folder)
     except (OSError, subprocess.SubprocessError) as error:
         return str(error)
     return None if done.returncode == 0 else "\n".join(done.stdout.splitlines()[-_TAIL:])
+
+
+def unpack(package: Package) -> str | None:
+    """Unpacks what apt-get downloads; None if it worked, else why not."""
+    if shutil.which("apt-get") is None:
+        return "there is no apt-get here"
+    print(f"unpacking, not installing:\n  {package.name:24} {package.why}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="pitmark-") as folder:
+        download = ["download", package.name]
+        failed = _apt(download, [], folder)
+        if failed is not None and (prefix := _privilege()) is not None:
+            failed = _apt(["update"], prefix) or _apt(download, [], folder)
+        if failed is not None:
+            return f"apt-get download failed:\n{failed}"
+        (UNPACKED / package.name).mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(["dpkg", "-x", *map(str, Path(folder).glob("*.deb")),
+                               str(UNPACKED / package.name)], capture_output=True, text=True)
+    return done.stderr.strip() or None
+
+
+def bring(packages: Sequence[Package]) -> str | None:
+    """Installs or unpacks each; None if it worked, else why not."""
+    ordinary = [p for p in packages if p.unpack is None]
+    problems = [install(ordinary)] if ordinary else []
+    problems += [unpack(p) for p in packages if p.unpack is not None]
+    return "\n".join(p for p in problems if p is not None) or None
 
 
 def install(packages: Sequence[Package]) -> str | None:
@@ -151,7 +189,7 @@ def main(arguments: Sequence[str]) -> int:
     lacking = missing(load(), target)
     if not lacking:
         return 0
-    problem = install(lacking)
+    problem = bring(lacking)
     left = missing(lacking, "all")
     if not left:
         return 0
@@ -159,5 +197,12 @@ def main(arguments: Sequence[str]) -> int:
     for package in left:
         kind = "required" if package.required else "optional"
         print(f"  {package.name:24} {kind}: {package.why}", file=sys.stderr)
-    print(f"as root: {apt_line(left)}\ngoing on with what is there", file=sys.stderr)
+    ordinary = [p for p in left if p.unpack is None]
+    if ordinary:
+        print(f"as root: {apt_line(ordinary)}", file=sys.stderr)
+    for package in left:
+        if package.unpack is not None:
+            print(f"apt-get download {package.name}, and dpkg -x of it to"
+                  f" {UNPACKED / package.name}", file=sys.stderr)
+    print("going on with what is there", file=sys.stderr)
     return 0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,13 +69,27 @@ def make(project: Project, *arguments: str) -> str:
     """Runs allocator/Makefile and returns what it prints; BuildFault with its words if it fails."""
     command = ["make", "-s", "-C", str(project.allocator), *arguments]
     environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS")}
+    folder = next((a[len("BUILD="):] for a in arguments if a.startswith("BUILD=")), None)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        with _alone_in(folder):
+            done = subprocess.run(command, capture_output=True, text=True, env=environment)
     except FileNotFoundError as error:
         raise BuildFault("make is not installed: apt-get install make") from error
     if done.returncode != 0:
         raise BuildFault(done.stderr.strip())
     return done.stdout
+
+
+@contextmanager
+def _alone_in(folder: str | None) -> Iterator[None]:
+    """Two makes must not write the same files, as files of tests that run side by side might."""
+    if folder is None:
+        yield
+        return
+    Path(folder).parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{folder}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def default_cell(*compilers: str) -> Cell:

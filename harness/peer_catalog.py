@@ -32,6 +32,7 @@ class Peer:
     file: str | None
     command: str | None
     env: tuple[tuple[str, str], ...]
+    works: tuple[str, ...] | None = None  # that run it where they name no peers; None: all
 
     def missing(self) -> str | None:
         """Why it cannot be built here; None if it can."""
@@ -71,7 +72,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Goal:
-    """One figure that is wanted."""
+    """One figure that is wanted, of spanheap or of another peer that is ours."""
 
     work: str
     metric: str
@@ -80,11 +81,13 @@ class Goal:
     over: str | None
     at_most: float | None
     at_least: float | None
+    subject: str = OURS
 
     @property
     def id(self) -> str:
-        """binary-trees/work_s/go"""
-        return "/".join([self.work, self.metric, self.peer or "value"])
+        """binary-trees/work_s/go; lifetimes/ns_per_op/spanheap-malloc:glibc"""
+        of = "" if self.subject == OURS else f"{self.subject}:"
+        return "/".join([self.work, self.metric, of + (self.peer or "value")])
 
     @property
     def text(self) -> str:
@@ -127,8 +130,7 @@ def load(project: Project) -> Peers:
     works_file, goals_file = folder / "works.toml", folder / "goals.toml"
     works = _read(works_file, "works")
     peers = tuple(_peer(entry) for entry in works["peer"])
-    names = tuple(p.id for p in peers)
-    result = Peers(peers, tuple(_work(entry, names) for entry in works["work"]),
+    result = Peers(peers, tuple(_work(entry, peers) for entry in works["work"]),
                    tuple(_goal(entry) for entry in _read(goals_file, "goals")["goal"]))
     _check_works(result, works_file)
     _check_goals(result, goals_file)
@@ -152,12 +154,14 @@ def _read(path: Path, kind: str) -> dict[str, Any]:
 def _peer(entry: Mapping[str, Any]) -> Peer:
     needs = entry.get("needs", {})
     return Peer(entry["id"], entry["title"], needs.get("package"), needs.get("file"),
-                needs.get("command"), tuple(entry.get("env", {}).items()))
+                needs.get("command"), tuple(entry.get("env", {}).items()),
+                tuple(entry["works"]) if "works" in entry else None)
 
 
-def _work(entry: Mapping[str, Any], names: tuple[str, ...]) -> Work:
+def _work(entry: Mapping[str, Any], all_peers: Sequence[Peer]) -> Work:
     args = tuple(entry["args"])
-    peers = tuple(entry.get("peers", names))
+    usual = [p.id for p in all_peers if p.works is None or entry["id"] in p.works]
+    peers = tuple(entry.get("peers", usual))
     memory = entry.get("memory", {"mb": 0.0, "args": args})
     return Work(
         id=entry["id"], title=entry["title"], program=entry.get("program", entry["id"]),
@@ -170,7 +174,8 @@ def _work(entry: Mapping[str, Any], names: tuple[str, ...]) -> Work:
 
 def _goal(entry: Mapping[str, Any]) -> Goal:
     return Goal(entry["work"], entry["metric"], entry["kind"], entry.get("peer"),
-                entry.get("over"), entry.get("at_most"), entry.get("at_least"))
+                entry.get("over"), entry.get("at_most"), entry.get("at_least"),
+                entry.get("subject", OURS))
 
 
 def _check_works(peers: Peers, path: Path) -> None:
@@ -181,6 +186,10 @@ def _check_works(peers: Peers, path: Path) -> None:
             raise UsageFault(f"{path}: {what} '{min(twice)}' is there twice")
     if OURS not in names:
         raise UsageFault(f"{path}: there is no peer '{OURS}', which all others are compared with")
+    for peer in peers.peers:
+        for name in peer.works or ():
+            if name not in {w.id for w in peers.works}:
+                raise UsageFault(f"{path}: peer '{peer.id}': no work '{name}'")
     for work in peers.works:
         for name in (*work.peers, *work.quick_peers):
             if name not in names:
@@ -197,10 +206,10 @@ def _check_goals(peers: Peers, path: Path) -> None:
         for metric in (goal.metric, goal.over):
             if metric is not None and metric not in work.metrics:
                 raise UsageFault(f"{path}: {goal.id}: work '{work.id}' has no metric '{metric}'")
-        if goal.peer is not None:
-            for name in BETTER.get(goal.peer, (goal.peer,)):
-                if name not in work.peers or name not in work.quick_peers:
-                    raise UsageFault(f"{path}: {goal.id}: '{name}' does not run '{work.id}'")
+        beside = () if goal.peer is None else BETTER.get(goal.peer, (goal.peer,))
+        for name in (goal.subject, *beside):
+            if name not in work.peers or name not in work.quick_peers:
+                raise UsageFault(f"{path}: {goal.id}: '{name}' does not run '{work.id}'")
         if goal.id in seen:
             raise UsageFault(f"{path}: {goal.id}: is there twice")
         seen.add(goal.id)

@@ -1,5 +1,5 @@
 """From the stored lines of `make peers` to the rows of peers.json: what was reached of the goals,
-and how spanheap stands beside each peer. Pure.
+and how spanheap stands beside each peer; a goal may speak of another peer than spanheap. Pure.
 
 A figure that was not measured is a row too, with its reason; a goal for it is not met.
 """
@@ -89,29 +89,37 @@ def judge(lines: Sequence[Line], peers: Peers) -> dict[str, Any]:
              for number, w in enumerate(peers.works) for metric in w.metrics}
     goals = sorted(peers.goals, key=lambda goal: place[goal.work, goal.metric])
     rows = [_goal_row(measured, works[goal.work], goal) for goal in goals]
-    there = {(r["id"].split("/")[0], r["metric"], r["peer_name"]) for r in rows}
+    there = {(r["id"].split("/")[0], r["metric"], r["peer_name"]) for r in rows
+             if subject_of(r) == OURS}
     for work in peers.works:
         for metric in work.metrics:
             for peer in work.peers_of(measured.quick):
                 if peer != OURS and (work.id, metric, peer) not in there:
                     rows.append(_plain_row(measured, work, metric, peer))
-            if (work.id, metric) not in {(r["id"].split("/")[0], r["metric"]) for r in rows}:
+            if (work.id, metric) not in {(r["id"].split("/")[0], r["metric"]) for r in rows
+                                         if subject_of(r) == OURS}:
                 rows.append(_own_row(measured, work, metric))
     return document(TARGET, measured.run, rows)
 
 
+def subject_of(one: Mapping[str, Any]) -> str:
+    """Whose figure a row is, by its id."""
+    before, colon, _ = one["id"].rsplit("/", 1)[-1].partition(":")
+    return str(before) if colon else OURS
+
+
 def _goal_row(measured: Measured, work: Work, goal: Goal) -> dict[str, Any]:
     if goal.kind == "value":
-        values = list(measured.values(work.id, OURS, goal.metric).values())
+        values = list(measured.values(work.id, goal.subject, goal.metric).values())
         found = stats.median_interval(values)
-        return _judged(measured, work, goal, OURS, found, row(
+        return _judged(measured, work, goal, goal.subject, found, row(
             goal.id, goal.metric, value=found.value, low=found.low, high=found.high, n=found.n))
     assert goal.peer is not None
     peer = _best(measured, work.id, goal)
     bottom = goal.over or goal.metric
-    found = _ratio(measured, work.id, (goal.metric, bottom), peer, goal.kind)
+    found = _ratio(measured, work.id, (goal.metric, bottom), (goal.subject, peer), goal.kind)
     return _judged(measured, work, goal, peer, found, row(
-        goal.id, goal.metric, value=measured.median(work.id, OURS, goal.metric),
+        goal.id, goal.metric, value=measured.median(work.id, goal.subject, goal.metric),
         peer=measured.median(work.id, peer, bottom), peer_name=peer, ratio=found.value,
         low=found.low, high=found.high, n=found.n))
 
@@ -128,26 +136,28 @@ def _best(measured: Measured, work: str, goal: Goal) -> str:
     return choose(found, key=lambda name: found[name])
 
 
-def _ratio(measured: Measured, work: str, metrics: tuple[str, str], peer: str,
+def _ratio(measured: Measured, work: str, metrics: tuple[str, str], peers: tuple[str, str],
            kind: str) -> Estimate:
-    top, bottom = (measured.values(work, p, m) for p, m in zip((OURS, peer), metrics))
+    top, bottom = (measured.values(work, p, m) for p, m in zip(peers, metrics))
     both = sorted(top.keys() & bottom.keys())
-    different = _different(measured, work, peer, both)
+    different = _different(measured, work, peers, both)
     if different:
         return Estimate(None, None, None, len(both), different)
     estimate = stats.ratio_of_medians if kind == "medians" else stats.paired_ratio
     return estimate([top[r] for r in both], [bottom[r] for r in both])
 
 
-def _different(measured: Measured, work: str, peer: str, rounds: Sequence[int]) -> str | None:
+def _different(measured: Measured, work: str, peers: tuple[str, str],
+               rounds: Sequence[int]) -> str | None:
     """Why two programs cannot be compared: they did not do the same."""
+    names = " and ".join(peers)
     for number in rounds:
-        ours, theirs = (measured.good(work, p)[number] for p in (OURS, peer))
+        ours, theirs = (measured.good(work, p)[number] for p in peers)
         if ours["args"] != theirs["args"]:
-            return f"{OURS} and {peer} ran with different arguments"
+            return f"{names} ran with different arguments"
         sums = ours["metrics"].get("checksum"), theirs["metrics"].get("checksum")
         if sums[0] != sums[1]:
-            return f"{OURS} and {peer} did not compute the same: checksums {sums[0]}, {sums[1]}"
+            return f"{names} did not compute the same: checksums {sums[0]}, {sums[1]}"
     return None
 
 
@@ -156,22 +166,22 @@ def _judged(measured: Measured, work: Work, goal: Goal, peer: str, found: Estima
     result["goal"] = goal.text
     if found.value is None:
         return result | {"met": False, "verdict": UNMEASURED,
-                         "reason": _missing(measured, work, peer, goal.metric,
-                                            goal.over or goal.metric, found)}
+                         "reason": _missing(measured, work, (goal.subject, peer),
+                                            (goal.metric, goal.over or goal.metric), found)}
     met = goal.met_by(found.value)
     verdict = MET if met else MISSED
     if found.low is not None and found.high is not None and (
             goal.met_by(found.low) != goal.met_by(found.high)):
         verdict += _CROSSES
-    notes = [found.reason, _stolen(measured, work.id, dict.fromkeys((OURS, peer)))]
+    notes = [found.reason, _stolen(measured, work.id, dict.fromkeys((goal.subject, peer)))]
     return result | {"met": met, "verdict": verdict,
                      "reason": "; ".join(n for n in notes if n) or None}
 
 
-def _missing(measured: Measured, work: Work, peer: str, metric: str, over: str,
+def _missing(measured: Measured, work: Work, peers: tuple[str, str], metrics: tuple[str, str],
              found: Estimate) -> str:
     """Which side is missing and why; or why two that are there give no ratio."""
-    for name, needed in ((OURS, metric), (peer, over)):
+    for name, needed in zip(peers, metrics):
         if measured.median(work.id, name, needed) is None:
             return f"{name}: {measured.why_not(work, name, needed)}"
     return found.reason or "no figure"
@@ -179,14 +189,15 @@ def _missing(measured: Measured, work: Work, peer: str, metric: str, over: str,
 
 def _plain_row(measured: Measured, work: Work, metric: str, peer: str) -> dict[str, Any]:
     kind = "medians" if metric.startswith("stop_") else "ratio"
-    found = _ratio(measured, work.id, (metric, metric), peer, kind)
+    found = _ratio(measured, work.id, (metric, metric), (OURS, peer), kind)
     result = row(
         f"{work.id}/{metric}/{peer}", metric, value=measured.median(work.id, OURS, metric),
         peer=measured.median(work.id, peer, metric), peer_name=peer, ratio=found.value,
         low=found.low, high=found.high, n=found.n)
     if found.value is None:
         return result | {"met": False, "verdict": UNMEASURED,
-                         "reason": _missing(measured, work, peer, metric, metric, found)}
+                         "reason": _missing(measured, work, (OURS, peer), (metric, metric),
+                                            found)}
     notes = [found.reason, _stolen(measured, work.id, dict.fromkeys((OURS, peer)))]
     return result | {"reason": "; ".join(n for n in notes if n) or None}
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from harness.metrics import describe, show
 from harness.peer_catalog import OURS
-from harness.peer_rows import UNMEASURED, events
+from harness.peer_rows import UNMEASURED, events, subject_of
 from harness.table import Places, say_places, speaker, wide
 
 JUDGED_ROUNDS = 7  # what the goals speak of
@@ -65,8 +65,11 @@ def _goal_cells(row: Row) -> list[str]:
     if row["low"] is not None:
         ratio += f" ({_number(row['low'])}–{_number(row['high'])})"
     peer = _figure(row["peer"], row["metric"]) if row["peer_name"] else ""
+    subject = subject_of(row)
+    names = [*([] if subject == OURS else [subject.removeprefix(f"{OURS}-")]),
+             *([row["peer_name"]] if row["peer_name"] else [])]
     return [row["id"].split("/")[0], row["metric"], _figure(row["value"], row["metric"]), peer,
-            row["peer_name"] or "", ratio.strip(), row["goal"], met]
+            " / ".join(names), ratio.strip(), row["goal"], met]
 
 
 def _figure(value: float | None, metric: str) -> str:
@@ -94,7 +97,8 @@ def _overview(rows: Sequence[Row], order: Sequence[str],
     found: dict[tuple[str, str], dict[str, float | None]] = {}
     for row in rows:
         work, metric, _ = row["id"].split("/")
-        values = found.setdefault((work, metric), {OURS: row["value"]})
+        values = found.setdefault((work, metric), {})
+        values[subject_of(row)] = row["value"]
         if row["peer_name"] not in (None, OURS):
             values[row["peer_name"]] = row["peer"]
     names = [OURS, *(name for name in order if name != OURS)]

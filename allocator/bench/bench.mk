@@ -10,7 +10,8 @@ BENCH_WORKS := binary-trees gcbench churn alloc lifetimes marking live-heap
 BENCH_OWN_WORKS := types # for spanheap and Go alone
 BENCH_MALLOC_WORKS := $(filter-out marking live-heap,$(BENCH_WORKS))
 BENCH_MALLOCS := glibc jemalloc tcmalloc mimalloc spanheap-malloc
-BENCH_PEERS := spanheap boehm boehm-parallel $(BENCH_MALLOCS) go
+BENCH_GC_WORKS := binary-trees gcbench # for the drop-in, as built for Boehm
+BENCH_PEERS := spanheap boehm boehm-parallel spanheap-gc $(BENCH_MALLOCS) go
 
 BENCH := $(BUILD)/bench
 BENCH_CFLAGS := -std=gnu17 -Wall -Wextra -Iinclude -fno-plt -pthread -MMD -MP -O2 -g
@@ -21,6 +22,7 @@ BENCH_DEFS_malloc := -DGC_MALLOC
 BENCH_LIBS_spanheap := $(BUILD)/libspanheap.a
 BENCH_LIBS_boehm := -l:libgc.a
 BENCH_LIBS_boehm-parallel := -l:libgc.a
+BENCH_LIBS_spanheap-gc := $(BUILD)/shims/libgc.so.1 -Wl,-rpath,$(abspath $(BUILD))/shims
 BENCH_LIBS_glibc :=
 BENCH_LIBS_jemalloc := -Wl,--no-as-needed -ljemalloc
 BENCH_LIBS_tcmalloc := -Wl,--no-as-needed -ltcmalloc_minimal
@@ -44,6 +46,7 @@ $(addprefix $(BENCH)/$(1)/,$(3)): $(BENCH)/$(1)/%: $(BENCH)/objects/$(2)/%.o \
 endef
 $(eval $(call bench_peer,spanheap,spanheap,$(BENCH_WORKS) $(BENCH_OWN_WORKS)))
 $(foreach peer,boehm boehm-parallel,$(eval $(call bench_peer,$(peer),$(peer),$(BENCH_WORKS))))
+$(eval $(call bench_peer,spanheap-gc,boehm,$(BENCH_GC_WORKS)))
 $(foreach peer,$(BENCH_MALLOCS),$(eval $(call bench_peer,$(peer),malloc,$(BENCH_MALLOC_WORKS))))
 
 # As Go's programs are: else 0.9 MB of a process of 2 would be pages of the shared C library.

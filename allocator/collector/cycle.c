@@ -182,8 +182,8 @@ end_marking(void)
 {
     struct cycle_record *r = &cycle.now;
     struct marker_figures f = markers_figures();
-    stress_edge();
     atomic_store(&cycle.phase, PHASE_MARK_TERMINATION);
+    stress_edge();
     r->live_after_b = atomic_load(&heap_size.live_b);
     flush_all_caches();
     r->marked_b = f.marked_b + born_black_b();

@@ -2,6 +2,9 @@
 
 #include "heap/os.h"
 
+#ifdef SH_DEBUG
+void (*stress_at_edge)(void) SH_STATE;
+#endif
 uint64_t stress_delay_max_ns SH_STATE;
 static _Atomic uint64_t draws SH_STATE;
 

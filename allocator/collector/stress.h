@@ -7,6 +7,11 @@
 
 #include "heap/base.h"
 
+#ifdef SH_DEBUG
+/** Called at each edge, in stops too, by the thread that does the collection; NULL: nothing. It
+ * must not use the heap. */
+extern void (*stress_at_edge)(void);
+#endif
 extern uint64_t stress_delay_max_ns; /* 0: none (SH_STRESS_DELAY) */
 void stress_delay_slow(void);
 
@@ -20,6 +25,10 @@ stress_is_on(void)
 static inline void
 stress_edge(void)
 {
+#ifdef SH_DEBUG
+    if (stress_at_edge != NULL)
+        stress_at_edge();
+#endif
     if (stress_is_on())
         stress_delay_slow();
 }

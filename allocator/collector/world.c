@@ -2,6 +2,7 @@
 #include "collector/world.h"
 
 #include "collector/fault.h"
+#include "collector/stress.h"
 #include "heap/meta.h"
 #include "heap/os.h"
 
@@ -412,6 +413,7 @@ world_stop(void)
     lock_take(&world.lock);
     atomic_store(&world.stopping, 1);
     unsigned running = leave_notes();
+    stress_edge();
     bool crowded = running + 1 > world.processors;
     atomic_store(&world.crowded, crowded);
     for (int i = 0; running > 0 && i < NOTE_SPINS && !crowded; i++) {

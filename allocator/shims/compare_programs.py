@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TIMEOUT_S = 120  # of one command
+# What the set-up has unpacked and not installed (harness/deps.py).
+UNPACKED = Path(__file__).resolve().parents[2] / "compile-matrix" / "build" / "unpacked"
 Environment = dict[str, str]
 Work = Callable[[Path, Environment], bytes]
 
@@ -47,7 +49,8 @@ def plain(more: Mapping[str, str] | None = None) -> Environment:
 
 def found(command: str) -> str | None:
     """The path of a command, or None."""
-    return shutil.which(command, path=plain()["PATH"])
+    folders = [plain()["PATH"], *(str(p) for p in UNPACKED.glob("*/usr/sbin"))]
+    return shutil.which(command, path=":".join(folders))
 
 
 def called(*command: str, text: str = "") -> Work:
@@ -108,17 +111,20 @@ def main(programs: Sequence[Program], target: str, environment: Callable[[Path],
     if unknown:
         print(f"no program {unknown[0]!r}; there are: {' '.join(known)}", file=sys.stderr)
         return 2
-    failed = 0
+    counts = {"the same": 0, "failed": 0, "not installed": 0}
     for program in (known[name] for name in names or known):
         try:
             if found(program.command) is None:
-                raise Missing(f"apt-get install {program.package}")
+                raise Missing(f"make deps brings {program.package}")
             if not takes(program, library):
                 raise Failed(f"it does not take {library}")
-            said = _compare(program, environment(library))
+            said, kind = _compare(program, environment(library)), "the same"
         except Missing as error:
-            said = f"not installed: {error}"
+            said, kind = f"not installed: {error}", "not installed"
         except Failed as error:
-            failed, said = 1, f"FAILED: {error}"
+            said, kind = f"FAILED: {error}", "failed"
+        counts[kind] += 1
         print(f"{program.name:10} {said}", flush=True)
-    return failed
+    if sum(counts.values()) > 1:
+        print(f"{library.name}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items() if n))
+    return 1 if counts["failed"] else 0

@@ -38,14 +38,6 @@ def with_work(*commands: tuple[str, ...]) -> Work:
     return run
 
 
-def drawing(folder: Path, environment: Environment) -> bytes:
-    """What asymptote prints and draws; lines that begin with %% have dates."""
-    printed = with_work(("asy", "-noV", "-f", "eps", "-o", "out.eps", "work.asy"))(
-        folder, environment)
-    lines = (folder / "out.eps").read_bytes().splitlines()
-    return printed + b"\n".join(line for line in lines if not line.startswith(b"%%"))
-
-
 PROGRAMS = (
     Program("w3m", "w3m", "w3m", called("w3m", "-dump", "-cols", "100", "-T", "text/html",
                                         text=page())),
@@ -53,8 +45,6 @@ PROGRAMS = (
     Program("guile", "guile-3.0", "guile", with_work(("guile", "--no-auto-compile", "work.scm"))),
     # threads, hash tables
     Program("ecl", "ecl", "ecl", with_work(("ecl", "-norc", "--shell", "work.lisp"))),
-    # lists, strings
-    Program("asymptote", "asymptote", "asy", drawing),
     # its compiler is a program for it, too
     Program("neko", "neko", "neko", with_work(("nekoc", "work.neko"), ("neko", "work.n"))),
 )

@@ -12,19 +12,16 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
-from compare_programs import (TIMEOUT_S, Environment, Failed, Missing, Program, called, found,
-                              main, plain)
+from compare_programs import TIMEOUT_S, Environment, Failed, Program, called, found, main, plain
 
 HERE = Path(__file__).resolve().parent
 THREADS = 4
@@ -153,28 +150,6 @@ def together(work: Callable[[int], bytes]) -> list[bytes]:
         return list(pool.map(work, range(THREADS)))
 
 
-@cache
-def unpacked() -> tempfile.TemporaryDirectory[str]:
-    """Where packages are unpacked that are not to be installed; goes with this program."""
-    return tempfile.TemporaryDirectory(prefix="spanheap-")
-
-
-def nginx_program() -> str:
-    """The installed one, or one out of its package: installing it would start a service."""
-    installed = found("nginx")
-    if installed is not None:
-        return installed
-    folder = Path(unpacked().name)
-    program = folder / "usr" / "sbin" / "nginx"
-    if not program.exists():
-        subprocess.run(["apt-get", "download", "nginx"], cwd=folder, capture_output=True)
-        for package in folder.glob("nginx_*.deb"):
-            subprocess.run(["dpkg", "-x", package, folder], capture_output=True)
-    if not program.exists():
-        raise Missing("apt-get install nginx-light")
-    return str(program)
-
-
 NGINX = """daemon off; worker_processes 2; pid {0}/pid; error_log {0}/error.log;
 events {{ worker_connections 64; }}
 http {{
@@ -200,7 +175,6 @@ class UnixConnection(http.client.HTTPConnection):
 
 def nginx(folder: Path, environment: Environment) -> bytes:
     """A web server with two workers, and four clients."""
-    program = nginx_program()
     (folder / "files").mkdir()
     folder.chmod(0o755)
     for i in range(20):
@@ -221,8 +195,9 @@ def nginx(folder: Path, environment: Environment) -> bytes:
             connection.close()
         return seen.hexdigest().encode()
 
-    with subprocess.Popen([program, "-p", str(folder), "-c", "nginx.conf"], env=environment,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
+    with subprocess.Popen(["nginx", "-p", str(folder), "-c", "nginx.conf"], env=environment,
+                          executable=found("nginx"), stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT) as server:
         try:
             until(lambda: answers(place), server)
             return b"\n".join(together(client))
@@ -306,7 +281,7 @@ def programs() -> list[Program]:
         Program("jq", "jq", "jq", called(
             "jq", "-c", "group_by(.a % 7) | map({n: length, s: (map(.b | length) | add)})",
             text=numbers)),
-        Program("nginx", "apt", "apt-get", nginx),
+        Program("nginx", "nginx", "nginx", nginx),
         Program("redis", "redis-tools", "redis-check-rdb", redis),
     ]
 

@@ -1,15 +1,17 @@
 /*
  * What may happen to a program in the middle of a collection, in each of its phases: threads end,
  * the process forks, signals arrive all the time, libraries come and go, stacks are deep.
- * SH_STRESS_DELAY makes the phases long enough to be met.
+ * SH_STRESS_DELAY makes the phases long enough to be met; a stop is held until it was.
  */
 /* libs: -ldl */
 #include "loaded.h"
 #include "tree.h"
 
 #include "collector/cycle.h"
+#include "collector/stress.h"
 #include "collector/sweep.h"
 #include "collector/verify.h"
+#include "collector/world.h"
 
 #include <sched.h>
 #include <sys/time.h>
@@ -19,27 +21,115 @@ static _Atomic bool stop;
 
 /* ---- Phases, as the program can see them ---- */
 
-enum { RESTING, MARKING, SWEEPING, STOPPING, PHASES };
-static const char *const phase_names[PHASES] = {"resting", "marking", "sweeping", "stopping"};
+/* STOPPING: the thread is asked to stop, for the end of marking, and has not yet done so. The last
+   two are stops, in which only a thread in a blocking region does anything. */
+enum { RESTING, MARKING, SWEEPING, STOPPING, STOPPED_TO_BEGIN, STOPPED_TO_END, PHASES };
+static const char *const phase_names[PHASES] = {
+    "resting", "marking", "sweeping", "stopping", "stopped to begin", "stopped to end",
+};
 
 static unsigned
 phase_now(void)
 {
-    if (atomic_load(&cache_self->stop_pending))
-        return STOPPING;
     if (cycle_is_marking())
         return MARKING;
     return sweep_is_pending() ? SWEEPING : RESTING;
 }
 
-/* Tries for a while to be in a phase. Returns the one it is in, as far as one can know. */
+/* Of the thread that stops the world, at an edge. */
 static unsigned
-wait_for_phase(unsigned wanted)
+stop_now(void)
 {
-    unsigned now = phase_now();
-    for (int i = 0; i < 200000 && now != wanted; i++)
-        now = phase_now();
-    return now;
+    uint32_t phase = atomic_load(&cycle.phase);
+    if (!atomic_load(&world.stopping))
+        return RESTING;
+    if (phase == PHASE_MARK_TERMINATION)
+        return STOPPED_TO_END;
+    if (phase == PHASE_MARK)
+        return STOPPING;
+    return atomic_load(&heap_marking) ? STOPPED_TO_BEGIN : RESTING;
+}
+
+static _Atomic unsigned wanted;      /* the stop that is to be held; RESTING: none */
+static _Atomic bool held, begun;     /* it is; what is tested has begun */
+static _Atomic unsigned met[PHASES]; /* stops in which it had begun */
+
+/* In a stop, whether somebody waits for its end: to run, or for the lock. */
+static bool
+is_waited_for(uint32_t acks)
+{
+    return atomic_load(&world.acks) != acks || atomic_load(&world.cycle_lock.state) == 2;
+}
+
+/* By the thread that stops the world: a signal of an earlier stop may come late, and stops a thread
+   that is only being asked. */
+static bool
+nobody_runs(void)
+{
+    for (struct thread *t = world.threads; t != NULL; t = t->next)
+        if (atomic_load(&t->state) == THREAD_RUNNING)
+            return false;
+    return true;
+}
+
+/* By the thread that stops the world, until another is in the middle of what is tested. */
+static void
+hold_stop(void)
+{
+    unsigned now = stop_now();
+    if (now == RESTING || now != atomic_load(&wanted))
+        return;
+    uint32_t acks = atomic_load(&world.acks);
+    atomic_store(&held, true);
+    while (!atomic_load(&begun) || (now != STOPPING && !is_waited_for(acks))) {
+        if (now == STOPPING && nobody_runs())
+            break;
+        sched_yield();
+    }
+    atomic_fetch_add(&met[now], atomic_load(&begun));
+    atomic_store(&held, atomic_load(&begun));
+    atomic_store(&wanted, RESTING);
+}
+
+/* Tries for a while to be in a phase, and waits for a stop until there is one, which is then held;
+   if the world is to stand still, in a blocking region. Returns where it is, as far as one can
+   know. */
+static unsigned
+meet_phase(unsigned phase)
+{
+    if (phase < STOPPING) {
+        unsigned now = phase_now();
+        for (int i = 0; i < 200000 && now != phase; i++)
+            now = phase_now();
+        return now;
+    }
+    while (atomic_load(&wanted) != RESTING) /* the last one is about to be let go */
+        sched_yield();
+    if (phase > STOPPING)
+        sh_blocking_begin();
+    atomic_store(&held, false);
+    atomic_store(&begun, false);
+    atomic_store(&wanted, phase);
+    while (!atomic_load(&held)) {
+        sched_yield();
+        if (!atomic_load(&held) && atomic_load(&wanted) == RESTING)
+            atomic_store(&wanted, phase); /* that one was missed: another */
+    }
+    return phase;
+}
+
+static void
+say_begun(void)
+{
+    atomic_store(&begun, true);
+}
+
+static void
+leave_phase(unsigned phase)
+{
+    say_begun();
+    if (phase > STOPPING)
+        sh_blocking_end();
 }
 
 static void *
@@ -60,6 +150,7 @@ static pthread_t collector_thread;
 static void
 begin_collections(void)
 {
+    stress_at_edge = hold_stop;
     need(sh_thread_create(&collector_thread, NULL, collect_for_ever, NULL) == 0, "a thread");
 }
 
@@ -72,9 +163,11 @@ end_collections(void)
 }
 
 static void
-need_all_phases(const unsigned seen[PHASES])
+need_all_phases(unsigned seen[PHASES])
 {
-    for (unsigned phase = RESTING; phase < STOPPING; phase++) { /* a stop is hard to meet */
+    for (unsigned phase = 0; phase < PHASES; phase++) {
+        if (phase >= STOPPING)
+            seen[phase] = atomic_load(&met[phase]);
         if (seen[phase] == 0)
             fprintf(stderr, "never while %s\n", phase_names[phase]);
         need(seen[phase] > 0, "each phase was met");
@@ -85,27 +178,54 @@ need_all_phases(const unsigned seen[PHASES])
 
 enum { RETURN, EXIT, CANCEL, WAYS };
 static _Atomic unsigned ended_in[PHASES];
+static pthread_key_t end_key;
 
 struct end {
     unsigned way, phase;
     struct node *tree;
 };
 
+/* The destructor of a key: the thread is ending. */
+static void
+note_end(void *arg)
+{
+    (void)arg;
+    say_begun();
+}
+
+static void
+leave_cancelled(void *phase)
+{
+    leave_phase(*(unsigned *)phase);
+}
+
+static void
+be_cancelled(unsigned phase)
+{
+    pthread_cleanup_push(leave_cancelled, &phase);
+    pthread_cancel(pthread_self());
+    for (;;)
+        pthread_testcancel();
+    pthread_cleanup_pop(0);
+}
+
+/* In a stop it begins to end when it leaves the blocking region; else its end says so itself. */
 static void *
 end_in_phase(void *arg)
 {
     struct end *e = arg;
     struct node *own = tree_build(e->phase, 3);
     tree_check(e->tree, 1, 3);
-    unsigned phase = wait_for_phase(e->phase);
+    pthread_setspecific(end_key, &end_key);
+    unsigned phase = meet_phase(e->phase);
     tree_check(own, e->phase, 3);
     atomic_fetch_add(&ended_in[phase], 1);
+    if (e->way == CANCEL)
+        be_cancelled(phase);
+    if (phase > STOPPING)
+        leave_phase(phase);
     if (e->way == EXIT)
         sh_thread_exit(own);
-    if (e->way == CANCEL)
-        pthread_cancel(pthread_self());
-    while (e->way == CANCEL)
-        pthread_testcancel();
     return own;
 }
 
@@ -113,6 +233,7 @@ static void
 end_threads(void)
 {
     unsigned seen[PHASES];
+    need(pthread_key_create(&end_key, note_end) == 0, "a key");
     begin_collections();
     for (unsigned i = 0; i < (UNDER_ASAN ? 120 : 400); i++) {
         struct end *e = sh_alloc(sizeof *e);
@@ -156,11 +277,14 @@ fork_in_phases(void)
 {
     unsigned seen[PHASES] = {0};
     const struct node *tree = tree_build(2, 6);
+    need(pthread_atfork(say_begun, NULL, NULL) == 0, "it runs before the library's own");
     begin_collections();
     for (unsigned i = 0; i < (UNDER_ASAN ? 40 : 120); i++) {
-        seen[wait_for_phase(i % PHASES)]++;
+        unsigned phase = meet_phase(i % PHASES);
+        seen[phase]++;
         pid_t child = fork();
         int status = 1;
+        leave_phase(phase);
         if (child == 0)
             live_in_child(tree);
         need(waitpid(child, &status, 0) == child && status == 0, "the child's heap is whole");
@@ -259,10 +383,12 @@ load_and_unload(void)
         need(library != NULL, "the library is loaded");
         *(void **)&slot = dlsym(library, "slot");
         *slot() = tree_build(i, 3);
-        wait_for_phase(i % PHASES);
+        meet_phase(i % STOPPED_TO_BEGIN);
+        say_begun();
         sh_collect();
         tree_check(*slot(), i, 3);
-        wait_for_phase(i / PHASES % PHASES);
+        meet_phase(i / STOPPED_TO_BEGIN % STOPPED_TO_BEGIN);
+        say_begun();
         need(dlclose(library) == 0, "it goes");
     }
     end_collections();
@@ -342,6 +468,8 @@ recurse_too_deep(void)
 /* ---- The tests ---- */
 
 static const char *const slowly[] = {"SH_STRESS_DELAY=300", "SH_CLOBBER=1", NULL};
+/* Nobody but the threads of the test: who waits for the end of a stop is the one that is meant. */
+static const char *const alone[] = {"SH_STRESS_DELAY=300", "SH_CLOBBER=1", "SH_WORKERS=0", NULL};
 
 static void
 expect_good(const char *part, const char *const *environment)
@@ -355,6 +483,7 @@ test_threads_end_in_every_phase(void **state)
 {
     (void)state;
     expect_good("end threads", slowly);
+    expect_good("end threads", alone);
 }
 
 static void
@@ -362,6 +491,7 @@ test_fork_in_every_phase_leaves_a_whole_heap(void **state)
 {
     (void)state;
     expect_good("fork", slowly);
+    expect_good("fork", alone);
 }
 
 static void
@@ -373,7 +503,7 @@ test_storm_of_signals_loses_nothing(void **state)
 }
 
 static void
-test_libraries_come_and_go_in_every_phase(void **state)
+test_libraries_come_and_go_in_all_phases_that_run(void **state)
 {
     (void)state;
     char library[PATH_MAX + 8];
@@ -431,7 +561,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_threads_end_in_every_phase),
         cmocka_unit_test(test_fork_in_every_phase_leaves_a_whole_heap),
         cmocka_unit_test(test_storm_of_signals_loses_nothing),
-        cmocka_unit_test(test_libraries_come_and_go_in_every_phase),
+        cmocka_unit_test(test_libraries_come_and_go_in_all_phases_that_run),
         cmocka_unit_test(test_root_of_a_closed_library_holds_nothing),
         cmocka_unit_test(test_objects_of_a_deep_recursion_are_alive),
         cmocka_unit_test(test_end_of_a_stack_ends_the_program_and_hangs_nobody),

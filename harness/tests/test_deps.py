@@ -72,15 +72,56 @@ def test_without_root_the_exact_line_is_printed_and_the_target_goes_on(
     assert "optional" in captured.err and "going on with what is there" in captured.err
 
 
+def put_apt_get(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is found before the real one."""
+    apt = folder / "apt-get"
+    apt.write_text(f"#!/bin/sh\n{text}\n")
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_what_would_start_a_service_is_unpacked_and_not_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = tmp_path / "tree"
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN" / "control").write_text(
+        "Package: served\nVersion: 1\nArchitecture: all\nMaintainer: a test\nDescription: none\n")
+    (tree / "usr" / "sbin").mkdir(parents=True)
+    (tree / "usr" / "sbin" / "served").write_text("")
+    subprocess.run(["dpkg-deb", "-b", tree, tmp_path / "served.deb"], check=True,
+                   capture_output=True)
+    put_apt_get(tmp_path, f'echo "$@" >> {tmp_path}/log; case "$*" in *"download served")'
+                f" cp {tmp_path}/served.deb . ;; *) exit 100 ;; esac", monkeypatch)
+    package = absent("served", unpack="usr/sbin/served")
+    monkeypatch.setattr(deps, "UNPACKED", tmp_path / "unpacked")
+    monkeypatch.setattr(deps, "load", lambda: [package])
+    assert deps.main(["test"]) == 0
+    assert package.unpacked is not None and package.unpacked.exists()
+    assert "install" not in (tmp_path / "log").read_text()
+    assert capsys.readouterr().err == ""
+    assert deps.main(["test"]) == 0
+    assert capsys.readouterr().out == "", "it is there now"
+
+
+def test_what_cannot_be_unpacked_is_not_in_the_line_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_apt_get(tmp_path, "echo no network; exit 100", monkeypatch)
+    monkeypatch.setattr(deps, "UNPACKED", tmp_path / "unpacked")
+    monkeypatch.setattr(deps, "load", lambda: [absent("served", unpack="usr/sbin/served")])
+    monkeypatch.setattr(deps, "_privilege", lambda: None)
+    assert deps.main(["test"]) == 0
+    said = capsys.readouterr().err
+    assert "no network" in said and "as root" not in said and "apt-get download served" in said
+
+
 @pytest.mark.parametrize("words", ["no network", "no such package"])
 def test_failing_apt_is_shown(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     words: str
 ) -> None:
-    apt = tmp_path / "apt-get"
-    apt.write_text(f"#!/bin/sh\necho '{words}'\nexit 100\n")
-    apt.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    put_apt_get(tmp_path, f"echo '{words}'; exit 100", monkeypatch)
     monkeypatch.setattr(deps, "load", lambda: [absent("pkg-a")])
     monkeypatch.setattr(deps, "_privilege", lambda: ["env"])
     assert deps.main(["test"]) == 0
@@ -104,7 +145,8 @@ def test_bootstrap_without_python_prints_what_to_install(tmp_path: Path, target:
         ["sh", "harness/bootstrap.sh", str(tmp_path / "no-python"), target], cwd=ROOT,
         capture_output=True, text=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
     assert done.returncode == 0
-    wanted = [p for p in deps.load() if target in ("all", *p.targets) and p.name != "make"]
+    wanted = [p for p in deps.load() if target in ("all", *p.targets) and p.name != "make"
+              and p.unpack is None]
     assert f"as root: {deps.apt_line(wanted)}\n" in done.stderr
 
 

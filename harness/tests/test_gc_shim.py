@@ -17,12 +17,19 @@ import pytest
 
 from harness import library
 from harness.project import here
+from harness.tests.drop_ins import (
+    GC_BUILD,
+    SHIMS,
+    TESTS,
+    compile_program,
+    environment,
+    gc_folder,
+    ours,
+)
 
-SHIMS = here().allocator / "shims"
-TESTS = SHIMS / "tests"
 OURS_ALONE = ("stranger", "no_memory", "forgets")  # each says why
-PROGRAMS = ("objects", "finalizers", "threads", "roots", "kinds", "steady")
-DISTRIBUTION = ("w3m", "guile", "ecl", "neko")  # asymptote brings TeX with it
+PROGRAMS = ("objects", "finalizers", "threads", "roots", "kinds", "steady", "little_space")
+DISTRIBUTION = ("w3m", "guile", "ecl", "neko")
 DEBIAN_HEADER = Path("/usr/include/gc/gc.h")
 LIMIT_S = 60
 OUTER_LIMIT_S = 600  # of a script: above the 120 s that it gives each command, of which it has four
@@ -31,9 +38,7 @@ OUTER_LIMIT_S = 600  # of a script: above the 120 s that it gives each command, 
 @pytest.fixture(scope="module")
 def folder() -> Path:
     """Where libgc.so.1 is built."""
-    build = here().build / "gc-shim"
-    library.make(here(), "gc", f"BUILD={build}", "CFLAGS=-O1 -g -DSH_DEBUG")
-    return build / "shims"
+    return gc_folder()
 
 
 def debian_library() -> Path | None:
@@ -46,24 +51,6 @@ def debian_library() -> Path | None:
 def need_debian() -> None:
     if not DEBIAN_HEADER.exists():
         pytest.skip("libgc-dev is not installed: apt-get install libgc-dev")
-
-
-def compile_program(source: Path, out: Path, *flags: str) -> Path:
-    compiler = "g++" if source.suffix == ".cc" else "gcc"
-    subprocess.run([compiler, "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-o", str(out),
-                    str(source), *flags, "-pthread"], check=True)
-    return out
-
-
-def ours(folder: Path) -> tuple[str, ...]:
-    return (f"-I{SHIMS / 'include'}", f"-L{folder}", "-lgc")
-
-
-def environment(at: Path | None, **more: str) -> dict[str, str]:
-    """The caller's without what changes a library, and with the one that is to be found."""
-    kept = {k: v for k, v in os.environ.items()
-            if not k.startswith(("SH_", "GC_")) and k != "LD_LIBRARY_PATH"}
-    return {**kept, **({"LD_LIBRARY_PATH": str(at)} if at is not None else {}), **more}
 
 
 def run(program: Path, *, at: Path | None, **more: str) -> None:
@@ -184,9 +171,7 @@ def test_program_that_fails_on_boehms_library_is_a_failure(folder: Path, tmp_pat
 
 
 def test_install_keeps_it_out_of_the_way(tmp_path: Path) -> None:
-    build = here().build / "gc-shim"
-    library.make(here(), "install-gc", f"BUILD={build}", "CFLAGS=-O1 -g -DSH_DEBUG",
-                 f"PREFIX={tmp_path}")
+    library.make(here(), "install-gc", *GC_BUILD, f"PREFIX={tmp_path}")
     inside = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     assert "lib/spanheap/libgc.so.1" in inside
     assert "lib/spanheap/include/gc/gc.h" in inside

@@ -14,48 +14,67 @@ import pytest
 
 from harness import ctests, oom, stress
 from harness.project import here
+from harness.tests import drop_ins
 
 MIB = 1 << 20
 LIMIT_MIB = 96
 TIMEOUT_S = 120
 NOT_HERE = "no cgroup with a memory limit can be made here: that needs root, or a delegated cgroup"
 V1, V2 = "memory.limit_in_bytes", "memory.max"
+Limits = Sequence[tuple[str, str, bool]]  # file, value, whether it must be there
 
 
-def make_cgroup(mount: Path, limits: Sequence[tuple[str, str, bool]]) -> Path | None:
-    """A new cgroup with these limits (file, value, whether it must be there)."""
-    folder = mount / f"pitmark-test-{uuid.uuid4().hex[:12]}"
-    try:
-        folder.mkdir()
-    except OSError:
-        return None
+def places(proc: Path = Path("/proc")) -> list[tuple[Path, Limits]]:
+    """Where a cgroup may be made, and the files of its limit of LIMIT_MIB without swap: at the root
+    of a hierarchy, of version 2 also beside the cgroups that this process is in."""
+    limit = str(LIMIT_MIB * MIB)
+    own = [line[len("0::/"):] for line in (proc / "self" / "cgroup").read_text().splitlines()
+           if line.startswith("0::/")]
+    found: list[tuple[Path, Limits]] = []
+    for line in (proc / "self" / "mounts").read_text().splitlines():
+        _, mount, kind, options, *_ = line.split()
+        if kind == "cgroup2":
+            inside = [Path(mount, path) for path in own if path]
+            beside = [p for path in inside for p in path.parents if Path(mount) in p.parents]
+            found += [(p, [(V2, limit, True), ("memory.swap.max", "0", False)])
+                      for p in (Path(mount), *beside)]
+        elif kind == "cgroup" and "memory" in options.split(","):
+            found.append((Path(mount), [(V1, limit, True), ("memory.swappiness", "0", False)]))
+    return found
+
+
+def make_cgroup(parent: Path, limits: Limits) -> Path:
+    """A new one that a process can be moved to; OSError says why not."""
+    folder = parent / f"pitmark-test-{uuid.uuid4().hex[:12]}"
+    folder.mkdir()
     try:
         for file, value, needed in limits:
             if (folder / file).exists():
                 (folder / file).write_text(value)
             elif needed:
-                raise OSError(file)
+                raise OSError(f"{parent}: a cgroup in it has no {file}: no memory controller")
+        moved = subprocess.run(["/bin/sh", "-c", 'echo $$ > "$0"/cgroup.procs', str(folder)],
+                               capture_output=True, text=True)
+        if moved.returncode != 0:
+            raise OSError(f"{parent}: no process can be moved there: {moved.stderr.strip()}")
     except OSError:
         folder.rmdir()
-        return None
+        raise
     return folder
 
 
 @pytest.fixture
 def cgroup() -> Iterator[Path]:
     """A cgroup of either version with a limit of LIMIT_MIB and without swap."""
-    limit = str(LIMIT_MIB * MIB)
-    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
-    made = None
-    for _, mount, kind, options, *_ in mounts:
-        if kind == "cgroup2":
-            made = make_cgroup(Path(mount), [(V2, limit, True), ("memory.swap.max", "0", False)])
-        elif kind == "cgroup" and "memory" in options.split(","):
-            made = make_cgroup(Path(mount), [(V1, limit, True), ("memory.swappiness", "0", False)])
-        if made is not None:
+    made, refused = None, []
+    for parent, limits in places():
+        try:
+            made = make_cgroup(parent, limits)
             break
+        except OSError as error:
+            refused.append(str(error))
     if made is None:
-        pytest.skip(NOT_HERE)
+        pytest.skip(f"{NOT_HERE} ({'; '.join(refused) or 'no cgroups are mounted'})")
     yield made
     for _ in range(100):
         try:
@@ -101,6 +120,17 @@ def test_what_lives_does_not_fit_below_any_limit(cgroup: Path, program: str) -> 
     assert done.returncode == -signal.SIGKILL and done.stderr == ""
 
 
+@pytest.mark.parametrize("name", drop_ins.NAMES)
+def test_drop_in_stays_inside_while_what_lives_fits(cgroup: Path, tmp_path: Path,
+                                                    name: str) -> None:
+    drop_in = drop_ins.drop_in(name)
+    built = drop_in.program(here().allocator / "tests" / "memory_limit.c", tmp_path / "program")
+    inside = run_inside(cgroup, [str(built), LIVE, GARBAGE], **drop_in.settings())
+    assert inside.returncode == 0, inside.stderr
+    beyond = run_inside(cgroup, [str(built), "120", "0"], **drop_in.settings())
+    assert beyond.returncode == -signal.SIGKILL and beyond.stderr == ""
+
+
 LAUNCH = """
 import sys
 from pathlib import Path
@@ -134,6 +164,24 @@ def test_stress_says_it_too(cgroup: Path, program: str) -> None:
 def test_other_kills_are_not_blamed_on_memory(tmp_path: Path) -> None:
     run = stress.run_program(here(), Path("/bin/sh"), {}, ["-c", "kill -9 $$"], 60)
     assert run.ending == "exit status -9"
+
+
+# ---- Where a cgroup can be made ----
+
+
+def test_delegated_cgroup_of_version_2_is_a_place(tmp_path: Path) -> None:
+    proc = made_up(tmp_path, "0::/user/me/app/x\n",
+                   "cgroup2 MOUNT cgroup2 rw 0 0\nproc /proc proc rw 0 0\n", {})
+    assert [parent for parent, _ in places(proc)] == [
+        tmp_path, tmp_path / "user" / "me" / "app", tmp_path / "user" / "me", tmp_path / "user"]
+    assert all(limits[0] == (V2, str(LIMIT_MIB * MIB), True) for _, limits in places(proc))
+
+
+def test_why_no_cgroup_can_be_made_is_said(tmp_path: Path) -> None:
+    for parent, words in ((tmp_path / "none", "No such file"), (tmp_path, "no memory controller")):
+        with pytest.raises(OSError, match=words):
+            make_cgroup(parent, [(V2, "1", True)])
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---- Where the limit is read ---------------------------------------------------------------------

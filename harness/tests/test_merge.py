@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import bench, catalog, cli, hosts, merge, store
+from harness import bench, catalog, cli, deps, hosts, merge, store
 from harness.fault import Fault, UsageFault
 from harness.plan import Options
 from harness.progress import Live
@@ -144,19 +144,13 @@ def test_missing_tools_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         hosts.check(["a"])
 
 
-def sshd_program(folder: Path) -> Path:
-    """An sshd: the installed one, or unpacked from its package. Installing it would start a
-    service, which no test may do."""
-    installed = Path("/usr/sbin/sshd")
-    if installed.exists():
-        return installed
-    done = subprocess.run(["apt-get", "download", "openssh-server"], cwd=folder,
-                          capture_output=True, text=True)
-    packages = list(folder.glob("openssh-server*.deb"))
-    if done.returncode != 0 or not packages:
-        pytest.skip("no sshd: openssh-server is neither installed nor to be downloaded")
-    subprocess.run(["dpkg", "-x", str(packages[0]), str(folder / "unpacked")], check=True)
-    return folder / "unpacked" / "usr" / "sbin" / "sshd"
+def sshd_program() -> Path:
+    """An sshd: the installed one, or the one that the set-up has unpacked."""
+    package = next(p for p in deps.load() if p.name == "openssh-server")
+    for place in (package.file, package.unpacked):
+        if place is not None and Path(place).exists():
+            return Path(place)
+    pytest.skip("no sshd: openssh-server is neither installed nor unpacked: make deps")
 
 
 def with_its_user(folder: Path) -> dict[str, str]:
@@ -179,7 +173,7 @@ def loopback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             pytest.skip(f"{command} is not installed")
     folder = tmp_path / "sshd"
     folder.mkdir(mode=0o700)
-    program = sshd_program(folder)
+    program = sshd_program()
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)],
                        check=True)

@@ -72,7 +72,8 @@ def records(peer: peer_catalog.Peer) -> dict[tuple[str, ...], dict[str, Any]]:
 def test_real_programs_compute_the_same(name: str, sums: dict[tuple[str, ...], Any]) -> None:
     peer = REAL.peer(name)
     found = records(peer)
-    assert len(found) >= 6
+    programs = {w.program for w in REAL.works if peer.id in w.peers}
+    assert len(found) >= min(len(programs), 6)
     for key, record in found.items():
         assert record["checksum"] == sums[key], key
         assert record["peak_rss_b"] > 0 and record["work_s"] > 0

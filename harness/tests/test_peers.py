@@ -17,9 +17,8 @@ import pytest
 from harness import cli, peer_catalog, peer_rows, peers, plan, stats, store, target
 from harness.bench import COMPLETE
 from harness.fault import Fault, UsageFault
-from harness.metrics import METRICS, PEER_METRICS
 from harness.progress import Live
-from harness.project import Project, here
+from harness.project import Project
 from harness.tests import golden, tiny
 
 WORKS = """
@@ -123,64 +122,6 @@ def goal_rows(project: Project, path: Path) -> dict[str, dict[str, Any]]:
 
 # ---- The hand-written files ----------------------------------------------------------------------
 
-CHURN = ("churn-100", "churn-500")
-ALLOC = ("alloc-16", "alloc-64", "alloc-256", "alloc-1024")
-STOPS = ("stop_max_ns", "stop_p99_ns")
-# (work, metric, peer or metric of its own, bound): the table of what is to be reached.
-TYPES = ("append", "map", "channel", "defer", "pool")
-WANTED = {
-    *((f"type-{one}", "ns_per_op", "go", "≤ 1") for one in TYPES),
-    *((f"type-{one}", "peak_rss_b", "go", "≤ 1.05") for one in TYPES),
-    ("binary-trees", "work_s", "go", "≤ 0.4"),
-    ("binary-trees", "work_s", "boehm-better", "≤ 0.95"),
-    ("binary-trees", "work_s", "glibc", "≤ 0.8"),
-    ("binary-trees", "cpu_s", "go", "≤ 0.4"),
-    ("binary-trees", "peak_rss_b", "go", "≤ 1"),
-    *(("binary-trees", stop, "go", "≤ 1") for stop in STOPS),
-    ("gcbench", "work_s", "go", "≤ 0.45"),
-    ("gcbench", "work_s", "boehm-better", "≤ 0.85"),
-    *((work, stop, "go", "≤ 2") for work in CHURN for stop in STOPS),
-    *(("churn-500", stop, "boehm-better", "≤ 0.001") for stop in STOPS),
-    *((work, "batch_p999_ns", "go", "≤ 0.25") for work in CHURN),
-    *((work, "ops_per_s", "go", "≥ 1.5") for work in CHURN),
-    *((work, "ops_per_s", "boehm-better", "≥ 1") for work in CHURN),
-    *((work, "peak_rss_b", "go", "≤ 1") for work in CHURN),
-    *((work, "ns_per_op", "go", "≤ 0.5") for work in ALLOC),
-    *((work, "ns_per_op", "mimalloc", "≤ 1.5") for work in ALLOC[:2]),
-    ("alloc-16", "scaling", None, "≥ 1.8"),
-    ("alloc-64", "scaling", None, "≥ 1.6"),
-    *((work, "scaling", "go", "≥ 1") for work in ALLOC[2:]),
-    ("lifetimes", "ns_per_op", "go", "≤ 0.5"),
-    ("marking-linked", "mark_cpu_ns", "go", "≤ 0.5"),
-    ("marking-wide", "mark_cpu_ns", "go", "≤ 0.5"),
-    ("live-heap", "stop_top_ns", "spanheap", "≤ 2"),
-}
-
-
-def test_every_figure_that_is_to_be_reached_is_a_goal() -> None:
-    found = peer_catalog.load(here())
-    assert {(g.work, g.metric, g.peer, g.text) for g in found.goals} == WANTED
-    assert len(found.goals) == len(WANTED)
-    flat = next(g for g in found.goals if g.work == "live-heap")
-    assert flat.over == "stop_64m_ns"
-    assert all(g.kind == "medians" for g in found.goals if g.metric.startswith("stop_"))
-
-
-def test_every_metric_of_a_work_is_declared() -> None:
-    for work in peer_catalog.load(here()).works:
-        assert set(work.metrics) <= {*METRICS, *PEER_METRICS}, work.id
-
-
-def test_programs_of_the_works_are_those_of_the_makefile() -> None:
-    makefile = (here().allocator / "bench" / "bench.mk").read_text()
-    found = peer_catalog.load(here())
-    built = {word for line in makefile.splitlines()
-             if line.startswith(("BENCH_WORKS :=", "BENCH_OWN_WORKS :="))
-             for word in line.split(":=")[1].split("#")[0].split()}
-    assert {w.program for w in found.works} == built
-    for peer in found.peers:
-        assert peer.id in makefile
-
 
 @pytest.mark.parametrize(("file", "old", "new", "words"), [
     ("goals", 'work = "trees"', 'work = "bushes"', "no work 'bushes'"),
@@ -192,6 +133,8 @@ def test_programs_of_the_works_are_those_of_the_makefile() -> None:
     ("goals", 'kind = "ratio"\npeer = "go"', 'kind = "value"\npeer = "go"', "goal[0].peer"),
     ("goals", 'peer = "boehm-better"', 'peer = "go"', "trees/work_s/go: is there twice"),
     ("goals", "[[goal]]", "[[goal", "goals.toml"),
+    ("goals", 'peer = "go"', 'subject = "rust"\npeer = "go"', "'rust' does not run 'trees'"),
+    ("works", 'title = "theirs"', 'title = "theirs"\nworks = ["weeds"]', "no work 'weeds'"),
     ("works", 'id = "boehm"\n', 'id = "go"\n', "peer 'go' is there twice"),
     ("works", 'id = "spanheap"', 'id = "spam"', "no peer 'spanheap'"),
     ("works", 'args = ', 'peers = ["nobody"]\nargs = ', "no peer 'nobody'"),
@@ -205,12 +148,6 @@ def test_wrong_file_is_refused_with_words(
     with pytest.raises(UsageFault) as caught:
         peer_catalog.load(project)
     assert words in str(caught.value)
-
-
-def test_where_memory_is_short_the_smaller_arguments_are_used() -> None:
-    work = next(w for w in peer_catalog.load(here()).works if w.id == "live-heap")
-    assert "4096" in work.args_of(False, None) and "4096" in work.args_of(False, 99e3)
-    assert "1024" in work.args_of(False, 5000) and "1024" in work.args_of(True, 99e3)
 
 
 # ---- Order and statistics ------------------------------------------------------------------------
@@ -286,6 +223,37 @@ def test_the_better_of_two_configurations_is_compared_with(project: Project, qui
     assert (faster["peer_name"], faster["met"]) == ("boehm", False)
     more = rows["trees/ops_per_s/boehm-better"]
     assert (more["peer_name"], more["ratio"], more["verdict"]) == ("boehm-parallel", 0.75, "missed")
+
+
+def test_goal_of_another_peer_is_judged_by_its_figure(
+    project: Project, quiet: Live, capsys: pytest.CaptureFixture[str]
+) -> None:
+    goals = project.allocator / "bench" / "goals.toml"
+    goals.write_text(goals.read_text() + '[[goal]]\nwork = "trees"\nmetric = "work_s"\n'
+                     'kind = "ratio"\nsubject = "boehm"\npeer = "boehm-parallel"\nat_most = 0.4\n'
+                     '[[goal]]\nwork = "trees"\nmetric = "ops_per_s"\nkind = "value"\n'
+                     'subject = "boehm"\nat_least = 100\n')
+    path = measure(project, quiet)
+    rows = goal_rows(project, path)
+    of_boehm = rows["trees/work_s/boehm:boehm-parallel"]
+    assert (of_boehm["value"], of_boehm["peer"], of_boehm["ratio"]) == (1.5, 3.0, 0.5)
+    assert (of_boehm["met"], of_boehm["peer_name"]) == (False, "boehm-parallel")
+    assert rows["trees/work_s/boehm-parallel"]["value"] == 1.0, "spanheap stands beside it as ever"
+    own = rows["trees/ops_per_s/boehm:value"]
+    assert (own["value"], own["met"]) == (100.0, True)
+    assert cli.main(["peers", "--run", path.parent.name], project) == 0
+    text = capsys.readouterr().out
+    assert "boehm / boehm-parallel" in text
+    assert [w for w in text.splitlines() if w.split()[:4] == ["trees", "work_s", "1", "s"]]
+
+
+def test_peer_runs_the_works_that_it_names(project: Project) -> None:
+    works = project.allocator / "bench" / "works.toml"
+    works.write_text(works.read_text() + '[[work]]\nid = "bushes"\ntitle = "bushes"\n'
+                     'metrics = ["work_s"]\nargs = []\n[[peer]]\nid = "guest"\ntitle = "guest"\n'
+                     'works = ["bushes"]\n')
+    ran_by = {w.id: w.peers for w in peer_catalog.load(project).works}
+    assert "guest" in ran_by["bushes"] and "guest" not in ran_by["trees"]
 
 
 def test_verb_prints_the_table_and_writes_the_files(

@@ -21,7 +21,8 @@ import pytest
 from harness import library
 from harness.project import here
 
-LEVELS = ("-O0", "-O2", "-Os")  # all with SEEN_LEVELS=all, which takes a minute; else one
+# All with `make test SEEN_LEVELS=all PYTEST="-k test_seen"`, which takes a minute; else one.
+LEVELS = ("-O0", "-O2", "-Os")
 MEASURED = LEVELS if os.environ.get("SEEN_LEVELS") == "all" else LEVELS[1:2]
 FOLDER = here().allocator / "tests" / "seen"
 FATAL = "spanheap: fatal: "
@@ -43,18 +44,20 @@ class Case:
         return ("--n", "1", "--count", "1", "--warmup", "0") if self.driven else ()
 
 
-def of_pitfall(name: str, pitfall: str, pair: str) -> Case:
+def of_pitfall(pitfall: str, pair: str, marker: str = "/* DETECT */") -> Case:
     """Of a pair of a pitfall's variants."""
     bad, fixed = (here().pitfalls / pitfall / f"{role}{pair}.c" for role in ("bad", "fixed"))
-    return Case(name, bad, fixed, "/* DETECT */", True)
+    return Case(f"{pitfall}/bad{pair}", bad, fixed, marker, True)
 
 
 CASES = {case.name: case for case in (
     *(Case(path.stem, path, path, "/* here */", False) for path in sorted(FOLDER.glob("*.c"))),
-    of_pitfall("append-stale", "append-stale", ".realloc"),
-    of_pitfall("arena-use-after-free", "arena-use-after-free", ".told"),
-    of_pitfall("pool-double-put", "pool-use-after-put", ".twice"),
-    of_pitfall("pool-use-after-put", "pool-use-after-put", ""),
+    of_pitfall("append-stale", "", "*first = paid;"),
+    of_pitfall("append-stale", ".realloc"),
+    of_pitfall("arena-use-after-free", ""),
+    of_pitfall("arena-use-after-free", ".told"),
+    of_pitfall("pool-use-after-put", ""),
+    of_pitfall("pool-use-after-put", ".twice"),
 )}
 
 
@@ -140,7 +143,7 @@ def report(detector: Detector, case: Case, level: str, fixed: bool, told: bool,
            folder: Path) -> str:
     """What the detector says of one variant at one level."""
     source = case.fixed if fixed else case.bad
-    program = folder / f"{case.name}-{fixed}-{told}{level}-{DETECTORS.index(detector)}"
+    program = folder / f"{case.bad.name}-{fixed}-{told}{level}-{DETECTORS.index(detector)}"
     command = [detector.compiler, "-std=gnu17", "-g", level, *detector.flags,
                *(["-DFIXED"] if fixed else []), *([] if told else ["-DSH_NO_ATTRIBUTES"]),
                "-fno-diagnostics-color", "-fno-omit-frame-pointer",

@@ -1,42 +1,14 @@
 /* Threads: made here or registered, blocking, with the lock, cancelled; and fork. */
 #define GC_THREADS
-#include "check.h"
+#include "list.h"
 
 #include <errno.h>
-#include <gc/gc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { THREADS = 4, ROUNDS = 3000 };
-
-struct list {
-    struct list *next;
-    long number;
-};
-
-static struct list *
-make_list(long n)
-{
-    struct list *first = NULL;
-    for (long i = 0; i < n; i++) {
-        struct list *l = GC_MALLOC(sizeof *l);
-        l->next = first;
-        l->number = i;
-        first = l;
-    }
-    return first;
-}
-
-static long
-sum(const struct list *l)
-{
-    long n = 0;
-    for (; l != NULL; l = l->next)
-        n += l->number;
-    return n;
-}
 
 static void *
 work(void *arg)
