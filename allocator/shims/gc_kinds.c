@@ -14,8 +14,8 @@
 #define MANY_B 4096 /* of objects in one list */
 
 struct kind {
-    enum span_kind span_kind;
     GC_word descr; /* of a procedure; else 0 */
+    enum span_kind span_kind;
     bool by_table; /* the object begins with the address of a table, whose second word is that */
 };
 

@@ -126,7 +126,7 @@ set_procedures(void)
     {                                                                                              \
         type before = GC_get_##name();                                                             \
         GC_set_##name(procedure);                                                                  \
-        CHECK(GC_get_##name() == procedure);                                                       \
+        CHECK(GC_get_##name() == (procedure));                                                     \
         GC_set_##name(before);                                                                     \
         CHECK(GC_get_##name() == before);                                                          \
     }
