@@ -189,6 +189,7 @@ world_adopt_self(struct thread *t)
     t->sp = (uintptr_t)__builtin_frame_address(0);
     t->thread_pointer = (uintptr_t)__builtin_thread_pointer();
     t->life = LIFE_ATTACHED;
+    t->handle = pthread_self();
     t->fast = &cache_fast;
     choose_path(t);
     lock_drop(&world.lock);
@@ -268,6 +269,7 @@ on_thread_end(void *arg)
     if (atomic_load(&t->state) == THREAD_SAFE) /* cancelled inside a blocking region */
         world_leave_safe(t);
     t->blocking_depth = 0;
+    atomic_store(&t->away, false);
     if (++leave_rounds < LEAVE_ROUND)
         pthread_setspecific(leave_key, arg);
     else

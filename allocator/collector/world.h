@@ -63,6 +63,9 @@ struct thread {
     struct range other_stack;           /* the alternate signal stack in use; empty: none */
     uintptr_t registers[SPILLED_WORDS]; /* of sh_blocking_begin */
     uint32_t blocking_depth;
+    /* For the collector's client. */
+    _Atomic bool away; /* it does not touch the heap for a while (GC_do_blocking) */
+    bool told_of;      /* as stopped, in this stop */
     uintptr_t interrupted_pc, interrupted_sp; /* by the stop signal; 0: it became safe by itself */
     /* Its own while it runs; read in a stop. NULL: nothing. */
     struct workbuf *recorded; /* by the write barrier */

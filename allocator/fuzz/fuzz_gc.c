@@ -58,6 +58,8 @@ make_one(struct input *in, size_t i)
     struct allocated a = allocate_somehow(in, choose_bytes(in, 0, BYTES_MAX));
     size_t size = a.size;
     char *p = a.p;
+    if (is_limited(p))
+        return;
     need(p != NULL && (uintptr_t)p % a.align == 0, "an object is aligned");
     if (a.align > 16)
         need(GC_size(p) >= size + 1, "there is room for it");
@@ -278,6 +280,8 @@ resize_one(struct input *in, size_t i)
     uint64_t number = o->number;
     char *moved =
         choose(in, 2) ? GC_realloc(p, size) : GC_debug_realloc(p, size, __FILE__, __LINE__);
+    if (is_limited(moved))
+        return;
     need(moved != NULL && GC_base(moved) == moved && GC_size(moved) >= size, "it has room");
     need(o->exists && o->number == number, "it was not finalized meanwhile");
     if (moved != p) {

@@ -26,6 +26,9 @@ struct allocated {
 void make_kinds(void);
 /** Of size bytes or less, in some way. */
 struct allocated allocate_somehow(struct input *in, size_t size);
+/** Whether an allocation has failed because the largest size was set for the heap, which is taken
+ * back then. */
+bool is_limited(const void *p);
 /** Copies of strings are strings. */
 void copy_string(struct input *in);
 

@@ -6,7 +6,7 @@
 #define RESERVE_DEFAULT_B ((size_t)256 << 30)
 #define RECORD_BATCH_B ((size_t)16 << 10)
 
-struct pageheap pageheap SH_STATE = {.lock = {.rank = RANK_PAGEHEAP}};
+struct pageheap pageheap SH_STATE = {.lock = {.rank = RANK_PAGEHEAP}, .most_pages = SIZE_MAX};
 _Atomic uint32_t heap_sweepgen SH_STATE = 2;
 _Atomic uint32_t heap_marking SH_STATE = 0;
 struct heap_size heap_size SH_STATE;
@@ -92,6 +92,31 @@ grow_heap(size_t npages)
     return true;
 }
 
+void
+pageheap_set_most(size_t most_b)
+{
+    lock_take(&pageheap.lock);
+    pageheap.most_pages = most_b == SIZE_MAX ? SIZE_MAX : most_b / PAGE_B;
+    lock_drop(&pageheap.lock);
+}
+
+/* Up to the limit. The lock is held. */
+static size_t
+pages_left(void)
+{
+    size_t taken = pageheap.inuse_pages + atomic_load(&pageheap.transit_pages);
+    return taken < pageheap.most_pages ? pageheap.most_pages - taken : 0;
+}
+
+size_t
+pageheap_left_b(void)
+{
+    lock_take(&pageheap.lock);
+    size_t left = pages_left();
+    lock_drop(&pageheap.lock);
+    return left > SIZE_MAX / PAGE_B ? SIZE_MAX : left * PAGE_B;
+}
+
 uintptr_t
 pageheap_take_pages(size_t npages, bool *needzero)
 {
@@ -104,11 +129,14 @@ pageheap_take_run(size_t npages, size_t *n, bool *needzero)
 {
     struct pages *pages = &pageheap.pages;
     size_t first = 0, fresh = 0;
-    if (npages > pageheap.reserved_b / PAGE_B)
+    if (npages == 0 || npages > pageheap.reserved_b / PAGE_B)
         return 0;
     lock_take(&pageheap.lock);
-    bool found = pages_alloc_pieces(pages, npages, n, &first, &fresh) ||
-                 (grow_heap(npages) && pages_alloc_pieces(pages, npages, n, &first, &fresh));
+    size_t left = pages_left();
+    *n = size_min(*n, left / npages);
+    bool found = left >= npages &&
+                 (pages_alloc_pieces(pages, npages, n, &first, &fresh) ||
+                  (grow_heap(npages) && pages_alloc_pieces(pages, npages, n, &first, &fresh)));
     if (found)
         atomic_fetch_add(&pageheap.transit_pages, *n * npages);
     lock_drop(&pageheap.lock);

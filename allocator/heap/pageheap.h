@@ -21,6 +21,7 @@ struct pageheap {
     struct pages pages;
     struct span *free_records;
     size_t inuse_pages;           /* in spans */
+    size_t most_pages;            /* that may be taken; SIZE_MAX: what there is */
     _Atomic size_t transit_pages; /* taken, not yet in a span */
     size_t nspans;
 };
@@ -47,6 +48,12 @@ pageheap_end_keeps(uintptr_t word)
     const struct span *s = pageheap_span_of(word - 1);
     return s != NULL && atomic_load_explicit(&s->end_keeps, memory_order_relaxed);
 }
+
+/** From now on no more than so many bytes are in use: beyond that there is no memory. SIZE_MAX: no
+ * limit. What is in use stays. */
+void pageheap_set_most(size_t most_b);
+/** How many bytes more, then. */
+size_t pageheap_left_b(void);
 
 /** Takes pages without making a span of them. 0: no memory. *needzero: they may have old contents.
  */

@@ -44,7 +44,7 @@ install-gc: gc
 	@install -d $(GC_INSTALLED)/include/gc
 	@install -m 755 $(GC_LIBRARY) $(GC_INSTALLED)/
 	@ln -sf libgc.so.1 $(GC_INSTALLED)/libgc.so
-	@install -m 644 shims/include/gc.h $(GC_INSTALLED)/include/
+	@install -m 644 shims/include/gc.h shims/include/gc_cpp.h $(GC_INSTALLED)/include/
 	@install -m 644 shims/include/gc/*.h $(GC_INSTALLED)/include/gc/
 
 -include $(GC_OBJECTS:.o=.d)

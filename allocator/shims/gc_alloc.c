@@ -14,6 +14,7 @@ _Atomic uint64_t gc_freed_b SH_STATE;
 void *
 gc_out_of_memory(size_t size)
 {
+    gc_warn("out of memory: cannot allocate %lu bytes\n", size);
     return gc_oom()(size);
 }
 
@@ -149,14 +150,42 @@ GC_posix_memalign(void **result, size_t alignment, size_t size)
 
 /* ---- Free and realloc ---- */
 
+bool
+gc_is_outside(const void *p)
+{
+    return (uintptr_t)p - pageheap.base >= atomic_load(&pageheap.used_b);
+}
+
+void *
+gc_need_object(const void *p, const char *caller)
+{
+    void *base = sh_object_base(p);
+    if (likely(base != NULL))
+        return base;
+    watch_explain(p);
+    if (gc_is_outside(p))
+        gc_die("%s: %p is not in the heap", caller, p);
+    gc_die("%s: %p is not allocated, or was freed before", caller, p);
+}
+
+static void
+need_start(const void *p, const char *caller)
+{
+    const void *base = gc_need_object(p, caller);
+    if (likely(base == p))
+        return;
+    watch_explain(p);
+    gc_die("%s: %p lies inside an object that begins at %p", caller, p, base);
+}
+
 void
 GC_free(void *p)
 {
     if (p == NULL)
         return;
-    const struct span *s = pageheap_span_of((uintptr_t)p);
-    if (likely(s != NULL))
-        atomic_fetch_add_explicit(&gc_freed_b, s->elem_b, memory_order_relaxed);
+    need_start(p, "GC_free");
+    atomic_fetch_add_explicit(&gc_freed_b, pageheap_span_of((uintptr_t)p)->elem_b,
+                              memory_order_relaxed);
     gc_let_go(p);
     gc_procs_forget(p);
     gc_finalizers_forget(p);
@@ -178,13 +207,12 @@ GC_realloc(void *p, size_t size)
 {
     if (p == NULL)
         return GC_malloc(size);
+    need_start(p, "GC_realloc");
     if (size == 0) {
         GC_free(p);
         return NULL;
     }
     size_t room = sh_usable_size(p);
-    if (room == 0)
-        return gc_out_of_memory(size);
     const struct span *s = pageheap_span_of((uintptr_t)p);
     if (gc_round(size, gc_extra_b) <= room && size > room / 2) {
         memset((char *)p + size, 0, room - size);

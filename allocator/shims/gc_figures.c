@@ -19,6 +19,7 @@ static struct {
     uint64_t last_reclaimed_b; /* by the last one */
     uint64_t explicit_at_gc_b; /* freed by GC_free() until then */
     uint64_t heap_b;           /* as told to the program last */
+    uint64_t most_b;           /* held at any time that was looked at */
     uint64_t measured_since_ns;
     bool measuring;
 } figures SH_STATE;
@@ -28,7 +29,7 @@ static int log_fd SH_STATE = 2;
 /* ---- Memory ---- */
 
 struct pages_now {
-    uint64_t held_b, unmapped_b;
+    uint64_t held_b, in_use_b, unmapped_b;
 };
 
 static struct pages_now
@@ -39,8 +40,18 @@ pages_now(void)
     uint64_t in_use_b = pageheap.inuse_pages * PAGE_B;
     uint64_t free_b = pageheap.pages.free_pages * PAGE_B;
     uint64_t gone_b = pageheap.pages.scavenged_pages * PAGE_B;
+    uint64_t held_b = in_use_b + free_b - gone_b;
+    figures.most_b = held_b > figures.most_b ? held_b : figures.most_b;
     lock_drop(&pageheap.lock);
-    return (struct pages_now){in_use_b + free_b - gone_b, gone_b};
+    return (struct pages_now){held_b, in_use_b, gone_b};
+}
+
+/* Never decreases. */
+static uint64_t
+obtained_b(void)
+{
+    pages_now();
+    return figures.most_b + meta_sys_b();
 }
 
 static uint64_t
@@ -72,13 +83,13 @@ GC_get_unmapped_bytes(void)
 size_t
 GC_get_obtained_from_os_bytes(void)
 {
-    return pages_now().held_b + meta_sys_b();
+    return obtained_b();
 }
 
 size_t
 GC_get_memory_use(void)
 {
-    return pages_now().held_b;
+    return pages_now().in_use_b;
 }
 
 size_t
@@ -111,13 +122,31 @@ gc_figures_after(void)
     figures.heap_b = heap_b;
 }
 
+static void
+read_total_stopped(void *out)
+{
+    *(uint64_t *)out = observe_total_alloc_stopped_b();
+}
+
+static void
+read_total_safely(void *out)
+{
+    struct sh_pause pause;
+    cycle_stop_to_read(read_total_stopped, out, &pause);
+}
+
+/* Also for a program that holds the lock, as Boehm's documentation wants it to, and for one that is
+   told of a collection's events. */
 static uint64_t
 total_alloc_b(void)
 {
-    struct sh_stats stats = {0};
-    gc_start();
-    sh_stats_read(&stats);
-    return stats.total_alloc_b;
+    uint64_t total_b = 0;
+    if (gc_in_stop)
+        return observe_total_alloc_stopped_b();
+    gc_alloc_lock_take();
+    world_safe_call(read_total_safely, &total_b);
+    gc_alloc_lock_drop();
+    return total_b;
 }
 
 size_t
@@ -197,7 +226,7 @@ GC_get_prof_stats(struct GC_prof_stats_s *stats, size_t size)
         .bytes_reclaimed_since_gc = figures.last_reclaimed_b,
         .reclaimed_bytes_before_gc = figures.reclaimed_b,
         .expl_freed_bytes_since_gc = atomic_load(&gc_freed_b),
-        .obtained_from_os_bytes = m.held_b + meta_sys_b(),
+        .obtained_from_os_bytes = obtained_b(),
     };
     size_t filled = size_min(size, sizeof now);
     memcpy(stats, &now, filled);

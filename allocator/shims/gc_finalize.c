@@ -18,7 +18,7 @@ enum order { IN_ORDER, IGNORE_SELF, NO_ORDER, UNREACHABLE };
 
 struct finalizer {
     struct finalizer *next; /* of those that are due */
-    uintptr_t object;
+    uintptr_t object;       /* as the program gave it: it may have a tag, inside of the object */
     GC_finalization_proc proc;
     void *arg;
     enum order order;
@@ -77,16 +77,17 @@ exchange(uintptr_t object, struct finalizer *fresh)
 }
 
 static void
-register_in(enum order order, void *object, GC_finalization_proc proc, void *arg,
-            GC_finalization_proc *old_proc, void **old_arg)
+register_in(enum order order, const char *caller, void *object, GC_finalization_proc proc,
+            void *arg, GC_finalization_proc *old_proc, void **old_arg)
 {
     const struct finalizer none = {0};
     struct finalizer *fresh = NULL, *old = NULL;
     gc_start();
-    if (pageheap_span_of((uintptr_t)object) == NULL) { /* it will never die */
+    if (gc_is_outside(object)) { /* it will never die */
         tell_old(&none, old_proc, old_arg);
         return;
     }
+    gc_need_object(object, caller);
     if (proc != NULL) {
         fresh = meta_alloc(sizeof *fresh);
         if (fresh == NULL) {
@@ -129,6 +130,14 @@ gc_finalizers_read(void)
     }
 }
 
+/* 0: its pages are gone. */
+static uintptr_t
+start_of(uintptr_t object)
+{
+    const struct span *s = pageheap_span_of(object);
+    return s == NULL ? 0 : span_slot(s, span_index(s, object));
+}
+
 static void
 add_contents_but_self(uintptr_t object)
 {
@@ -160,12 +169,14 @@ mark_what_dead_ones_lead_to(void)
             continue;
         any = true;
         enum order order = ((const struct finalizer *)e->value)->order;
+        uintptr_t start = start_of(e->key);
+        if (start == 0 || order == NO_ORDER)
+            continue;
         if (order == IGNORE_SELF)
-            add_contents_but_self(e->key);
-        else if (order != NO_ORDER)
-            client_add_contents(e->key);
-        if (order != NO_ORDER)
-            gc_procs_call_for(e->key);
+            add_contents_but_self(start);
+        else
+            client_add_contents(start);
+        gc_procs_call_for(start);
     }
     if (any)
         mark_now();
@@ -310,8 +321,9 @@ gc_finalizers_notify(void)
     GC_finalizer_notifier();
 }
 
-void
-GC_finalize_all(void)
+/* Whether it lives or not. */
+static void
+queue_all(void)
 {
     lock_take(&gc_lock);
     for (size_t i = 0; i < registered.capacity; i++) {
@@ -323,7 +335,16 @@ GC_finalize_all(void)
     }
     registered.n = 0;
     lock_drop(&gc_lock);
-    GC_invoke_finalizers();
+}
+
+/* Those as well that finalizers register meanwhile. */
+void
+GC_finalize_all(void)
+{
+    do {
+        queue_all();
+        GC_invoke_finalizers();
+    } while (registered.n > 0);
 }
 
 /* ---- Offered ---- */
@@ -332,28 +353,28 @@ void
 GC_register_finalizer(void *object, GC_finalization_proc proc, void *arg,
                       GC_finalization_proc *old_proc, void **old_arg)
 {
-    register_in(IN_ORDER, object, proc, arg, old_proc, old_arg);
+    register_in(IN_ORDER, __func__, object, proc, arg, old_proc, old_arg);
 }
 
 void
 GC_register_finalizer_ignore_self(void *object, GC_finalization_proc proc, void *arg,
                                   GC_finalization_proc *old_proc, void **old_arg)
 {
-    register_in(IGNORE_SELF, object, proc, arg, old_proc, old_arg);
+    register_in(IGNORE_SELF, __func__, object, proc, arg, old_proc, old_arg);
 }
 
 void
 GC_register_finalizer_no_order(void *object, GC_finalization_proc proc, void *arg,
                                GC_finalization_proc *old_proc, void **old_arg)
 {
-    register_in(NO_ORDER, object, proc, arg, old_proc, old_arg);
+    register_in(NO_ORDER, __func__, object, proc, arg, old_proc, old_arg);
 }
 
 void
 GC_register_finalizer_unreachable(void *object, GC_finalization_proc proc, void *arg,
                                   GC_finalization_proc *old_proc, void **old_arg)
 {
-    register_in(UNREACHABLE, object, proc, arg, old_proc, old_arg);
+    register_in(UNREACHABLE, __func__, object, proc, arg, old_proc, old_arg);
 }
 
 void

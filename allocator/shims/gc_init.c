@@ -45,7 +45,7 @@ may_begin(enum sh_gc_trigger trigger)
 }
 
 static void
-on_event(enum client_event event)
+tell_event(enum client_event event)
 {
     switch (event) {
     case CLIENT_START:
@@ -57,12 +57,14 @@ on_event(enum client_event event)
         break;
     case CLIENT_STOPPED:
         gc_figures_note_stop();
+        gc_tell_of_stopped();
         gc_tell_event(GC_EVENT_POST_STOP_WORLD);
         gc_tell_event(GC_EVENT_MARK_START);
         break;
     case CLIENT_RELEASING:
         gc_tell_event(GC_EVENT_MARK_END);
         gc_tell_event(GC_EVENT_PRE_START_WORLD);
+        gc_tell_of_released();
         break;
     case CLIENT_RELEASED:
         gc_tell_event(GC_EVENT_POST_START_WORLD);
@@ -74,6 +76,19 @@ on_event(enum client_event event)
         gc_tell_event(GC_EVENT_END);
         break;
     }
+}
+
+/* Who collects holds the lock, and the program's procedures may read figures. */
+static void
+on_event(enum client_event event)
+{
+    gc_alloc_lock_depth++;
+    if (event == CLIENT_STOPPED)
+        gc_in_stop = true;
+    tell_event(event);
+    if (event == CLIENT_RELEASING)
+        gc_in_stop = false;
+    gc_alloc_lock_depth--;
 }
 
 static void

@@ -14,9 +14,9 @@
 #define MANY_B 4096 /* of objects in one list */
 
 struct kind {
+    GC_word descr; /* of a procedure; else 0 */
     enum span_kind span_kind;
-    GC_mark_proc proc; /* NULL: none */
-    GC_word env;
+    bool by_table; /* the object begins with the address of a table, whose second word is that */
 };
 
 static struct kind kinds[KINDS_MAX] SH_STATE = {
@@ -46,11 +46,30 @@ GC_mark_and_push(void *object, struct GC_ms_entry *stack, struct GC_ms_entry *li
     return stack;
 }
 
+static bool
+has_proc(const struct kind *k)
+{
+    return k->by_table || (k->descr & GC_DS_TAGS) == GC_DS_PROC;
+}
+
+/* An object without its table has just been made. */
+static GC_word
+descr_of(uintptr_t object, const struct kind *k)
+{
+    if (!k->by_table)
+        return k->descr;
+    const GC_word *table = *(const GC_word *const *)object;
+    return table == NULL ? 0 : table[1];
+}
+
 static void
 call_proc(uintptr_t object, const struct kind *k)
 {
     struct GC_ms_entry stack[GC_PROC_BYTES] = {{NULL}};
-    k->proc((GC_word *)object, stack, stack + GC_PROC_BYTES, k->env);
+    GC_word descr = descr_of(object, k), rest = descr >> GC_DS_TAG_BITS;
+    GC_mark_proc proc = procs[rest % GC_MAX_MARK_PROCS];
+    if ((descr & GC_DS_TAGS) == GC_DS_PROC && proc != NULL)
+        proc((GC_word *)object, stack, stack + GC_PROC_BYTES, rest >> GC_LOG_MAX_MARK_PROCS);
 }
 
 void
@@ -152,11 +171,8 @@ GC_new_kind_inner(void **free_list, GC_word descr, int add_size, int clear)
     struct kind *k = &kinds[nkinds];
     bool empty = descr == GC_DS_LENGTH && add_size == 0;
     k->span_kind = empty ? KIND_NOSCAN : KIND_UNTYPED;
-    if ((descr & GC_DS_TAGS) == GC_DS_PROC) {
-        GC_word rest = descr >> GC_DS_TAG_BITS;
-        k->proc = procs[rest % GC_MAX_MARK_PROCS];
-        k->env = rest >> GC_LOG_MAX_MARK_PROCS;
-    }
+    if ((descr & GC_DS_TAGS) == GC_DS_PROC)
+        k->descr = descr;
     return nkinds++;
 }
 
@@ -202,7 +218,7 @@ try_kind(size_t size, size_t extra, int kind)
     if (p == NULL)
         return NULL;
     bool held = kind == GC_UNCOLLECTABLE || kind == GC_ATOMIC_UNCOLLECTABLE;
-    bool good = (!held || gc_hold(p, kind)) && (k->proc == NULL || note_proc(p, kind));
+    bool good = (!held || gc_hold(p, kind)) && (!has_proc(k) || note_proc(p, kind));
     return good ? p : NULL;
 }
 
@@ -275,6 +291,7 @@ GC_malloc_many(size_t size)
 int
 GC_get_kind_and_size(const void *p, size_t *size)
 {
+    p = gc_need_object(p, __func__);
     if (size != NULL)
         *size = GC_size(p);
     int held = gc_held_kind(p);
@@ -308,12 +325,15 @@ GC_print_free_list(int kind, size_t granules)
 void
 GC_init_gcj_malloc(int proc_index, void *proc)
 {
-    (void)proc_index;
+    if (proc_index < 0 || proc_index >= GC_MAX_MARK_PROCS)
+        gc_die("GC_init_gcj_malloc: there is no mark procedure %d", proc_index);
+    gc_start();
     lock_take(&gc_lock);
     if (GC_gcj_kind == GC_NORMAL) {
         GC_gcj_kind = (int)GC_new_kind_inner((void **)GC_arrays, GC_DS_LENGTH, 1, 1);
         GC_gcj_debug_kind = GC_gcj_kind;
-        kinds[GC_gcj_kind].proc = (GC_mark_proc)proc;
+        kinds[GC_gcj_kind].by_table = true;
+        procs[proc_index] = (GC_mark_proc)proc;
     }
     lock_drop(&gc_lock);
 }

@@ -9,12 +9,15 @@
 
 static struct gc_table links[2] SH_STATE; /* address of the link -> object */
 
+/* What lies outside of the heap never dies. */
 static int
-register_link(enum gc_link_kind kind, void **link, const void *object)
+register_link(enum gc_link_kind kind, const char *caller, void **link, const void *object)
 {
     if ((uintptr_t)link % sizeof(void *) != 0)
         gc_die("a link that disappears must be aligned: %p is not", (void *)link);
     gc_start();
+    if (!gc_is_outside(object))
+        gc_need_object(object, caller);
     lock_take(&gc_lock);
     struct gc_entry *e = gc_table_put(&links[kind], (uintptr_t)link);
     bool was = e != NULL && e->value != 0;
@@ -81,7 +84,7 @@ gc_links_clear(enum gc_link_kind kind)
     struct gc_table *t = &links[kind];
     for (size_t i = 0; i < t->capacity;) {
         struct gc_entry *e = &t->entries[i];
-        if (e->key == 0 || client_is_live(e->value)) {
+        if (e->key == 0 || client_is_live(e->value) || gc_is_outside((void *)e->value)) {
             i++;
             continue;
         }
@@ -122,7 +125,7 @@ gc_links_registered(enum gc_link_kind kind)
 int
 GC_general_register_disappearing_link(void **link, const void *object)
 {
-    return register_link(GC_LINK_SHORT, link, object);
+    return register_link(GC_LINK_SHORT, __func__, link, object);
 }
 
 int
@@ -131,7 +134,7 @@ GC_register_disappearing_link(void **link)
     void *object = GC_base(link);
     if (object == NULL)
         gc_die("GC_register_disappearing_link: %p lies in no object", (void *)link);
-    return register_link(GC_LINK_SHORT, link, object);
+    return register_link(GC_LINK_SHORT, __func__, link, object);
 }
 
 int
@@ -149,7 +152,7 @@ GC_move_disappearing_link(void **link, void **to)
 int
 GC_register_long_link(void **link, const void *object)
 {
-    return register_link(GC_LINK_LONG, link, object);
+    return register_link(GC_LINK_LONG, __func__, link, object);
 }
 
 int

@@ -1,10 +1,12 @@
 /* What a program may set: procedures that are called, and numbers that are kept. */
 #include "shims/gc_shim.h"
 
+#include "collector/background.h"
 #include "collector/pacing.h"
 #include "heap/pageheap.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define GROWTH_PERCENT 120 /* divided by GC_free_space_divisor */
 
@@ -20,14 +22,13 @@ static struct {
     GC_word allocd_b_per_finalizer;
     size_t min_allocd_b;
     int rate, prior_attempts, executable, vdb, unmaps;
-    struct GC_timeval_s time_limit;
+    unsigned long time_limit_ns; /* beside GC_time_limit */
 } set SH_STATE = {
     .divisor = 3,
     .allocd_b_per_finalizer = 10000,
-    .min_allocd_b = 1 << 16,
+    .min_allocd_b = 1,
     .rate = 10,
-    .prior_attempts = 3,
-    .time_limit = {GC_TIME_UNLIMITED, 0},
+    .prior_attempts = 1,
 };
 
 static _Atomic bool was_forbidden SH_STATE; /* a collection, since the last one */
@@ -82,12 +83,16 @@ GC_get_free_space_divisor(void)
     return GC_free_space_divisor;
 }
 
-/* A limit that is not a hard one: see sh_set_memory_limit(). 0: none. */
+/* Collections come more often towards it (see sh_set_memory_limit), and no object's pages go beyond
+   it. 0: none. */
 void
 GC_set_max_heap_size(GC_word size)
 {
-    gc_start();
-    sh_set_memory_limit(size == 0 ? SH_NO_MEMORY_LIMIT : size);
+    gc_alloc_lock_take();
+    pacing_set_memory_limit(size == 0 ? SH_NO_MEMORY_LIMIT : size);
+    pageheap_set_most(size == 0 ? SIZE_MAX : size);
+    gc_alloc_lock_drop();
+    background_wake();
 }
 
 /* From now on, not from the next goal on. */
@@ -104,7 +109,7 @@ int
 GC_expand_hp(size_t size)
 {
     gc_start();
-    if (size > pageheap.reserved_b)
+    if (size > pageheap.reserved_b || size > pageheap_left_b())
         return 0;
     gc_alloc_lock_take();
     uint64_t live_b = atomic_load(&heap_size.live_b);
@@ -115,12 +120,18 @@ GC_expand_hp(size_t size)
 
 /* ---- When it collects ---- */
 
+/* The stop function is asked of those that the program does not ask for. */
+static bool
+is_unwanted(enum sh_gc_trigger trigger)
+{
+    bool automatic = trigger == SH_TRIGGER_HEAP || trigger == SH_TRIGGER_TIME;
+    return automatic && (set.no_automatic || (set.stop != NULL && set.stop() != 0));
+}
+
 bool
 gc_is_disabled(enum sh_gc_trigger trigger)
 {
-    bool disabled =
-        __atomic_load_n(&GC_dont_gc, __ATOMIC_RELAXED) != 0 ||
-        (set.no_automatic && (trigger == SH_TRIGGER_HEAP || trigger == SH_TRIGGER_TIME));
+    bool disabled = __atomic_load_n(&GC_dont_gc, __ATOMIC_RELAXED) != 0 || is_unwanted(trigger);
     if (disabled)
         atomic_store(&was_forbidden, true);
     return disabled;
@@ -266,7 +277,6 @@ GC_get_on_collection_event(void)
     return set.on_event;
 }
 
-/* Kept, and not called: a thread that is stopped is not told of. */
 void
 GC_set_on_thread_event(GC_on_thread_event_proc proc)
 {
@@ -318,10 +328,14 @@ GC_get_oom_fn(void)
     return GC_oom_fn;
 }
 
+/* As Boehm's: the abort function gets no text, and the program's exit handlers run. */
 void
 GC_abort_on_oom(void)
 {
-    gc_die("out of memory");
+    sh_warn("out of memory");
+    if (GC_on_abort != NULL)
+        GC_on_abort(NULL);
+    exit(EXIT_FAILURE);
 }
 
 static void
@@ -398,7 +412,6 @@ KEPT(int, full_freq, &GC_full_freq)
 KEPT(GC_word, max_retries, &GC_max_retries)
 KEPT(int, dont_precollect, &GC_dont_precollect)
 KEPT(unsigned long, time_limit, &GC_time_limit)
-KEPT(struct GC_timeval_s, time_limit_tv, &set.time_limit)
 KEPT(GC_word, allocd_bytes_per_finalizer, &set.allocd_b_per_finalizer)
 KEPT(int, pages_executable, &set.executable)
 KEPT(size_t, min_bytes_allocd, &set.min_allocd_b)
@@ -406,6 +419,19 @@ KEPT(int, rate, &set.rate)
 KEPT(int, max_prior_attempts, &set.prior_attempts)
 KEPT(int, manual_vdb_allowed, &set.vdb)
 KEPT(int, force_unmap_on_gcollect, &set.unmaps)
+
+void
+GC_set_time_limit_tv(struct GC_timeval_s limit)
+{
+    GC_time_limit = limit.tv_ms;
+    set.time_limit_ns = limit.tv_nsec;
+}
+
+struct GC_timeval_s
+GC_get_time_limit_tv(void)
+{
+    return (struct GC_timeval_s){GC_time_limit, set.time_limit_ns};
+}
 
 /* Before the first allocation: objects made before are not longer or shorter for it. */
 void

@@ -75,6 +75,11 @@ void *gc_try_rounded(size_t size, enum span_kind kind);
  * of the heap. */
 void *gc_alloc_rounded(size_t size, enum span_kind kind);
 void *gc_out_of_memory(size_t size);
+/** Whether p is no address of the heap, used or not. */
+bool gc_is_outside(const void *p);
+/** The start of the live object that p lies in; the end of the program, with the caller's name, if
+ * there is none. */
+void *gc_need_object(const void *p, const char *caller);
 
 /* ---- gc_held ---- */
 
@@ -140,8 +145,16 @@ GC_API void GC_printf(const char *format, ...) __attribute__((format(printf, 1, 
 GC_API void GC_err_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 GC_API void GC_log_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* As a lock: nothing collects meanwhile. See GC_call_with_alloc_lock(). */
+/** In a stop: of each thread that was stopped for it. */
+void gc_tell_of_stopped(void);
+void gc_tell_of_released(void);
+
+/* As a lock: nothing collects meanwhile. It nests. See GC_call_with_alloc_lock(). */
 void gc_alloc_lock_take(void);
 void gc_alloc_lock_drop(void);
+/** How often the calling thread has taken it, or holds it because it collects; and whether it has
+ * stopped the others for that. */
+extern _Thread_local unsigned gc_alloc_lock_depth __attribute__((tls_model("initial-exec")));
+extern _Thread_local bool gc_in_stop __attribute__((tls_model("initial-exec")));
 
 #endif

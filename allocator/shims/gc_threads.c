@@ -165,19 +165,28 @@ GC_set_stackbottom(void *thread, const struct GC_stack_base *base)
 struct call {
     GC_fn_type fn;
     void *arg, *result;
+    bool away;
 };
 
 static void
 run_call(void *call)
 {
     struct call *c = call;
+    struct thread *t = thread_self();
+    if (t == NULL) {
+        c->result = c->fn(c->arg);
+        return;
+    }
+    bool was_away = atomic_load(&t->away);
+    atomic_store(&t->away, c->away);
     c->result = c->fn(c->arg);
+    atomic_store(&t->away, was_away);
 }
 
 void *
 GC_do_blocking(GC_fn_type fn, void *arg)
 {
-    struct call c = {fn, arg, NULL};
+    struct call c = {fn, arg, NULL, true};
     gc_start();
     world_safe_call(run_call, &c);
     return c.result;
@@ -186,19 +195,47 @@ GC_do_blocking(GC_fn_type fn, void *arg)
 void *
 GC_call_with_gc_active(GC_fn_type fn, void *arg)
 {
-    struct call c = {fn, arg, NULL};
+    struct call c = {fn, arg, NULL, false};
     gc_start();
     world_running_call(run_call, &c);
     return c.result;
 }
 
+/* Of those that the collector has to stop, as Boehm's tells: not of its own thread, nor of one in
+   GC_do_blocking(). */
+void
+gc_tell_of_stopped(void)
+{
+    GC_on_thread_event_proc proc = GC_get_on_thread_event();
+    for (struct thread *t = world.threads; t != NULL; t = t->next) {
+        t->told_of = proc != NULL && t != thread_self() && t->life == LIFE_ATTACHED &&
+                     !t->internal && !atomic_load(&t->away);
+        if (t->told_of)
+            proc(GC_EVENT_THREAD_SUSPENDED, (void *)t->handle);
+    }
+}
+
+void
+gc_tell_of_released(void)
+{
+    GC_on_thread_event_proc proc = GC_get_on_thread_event();
+    for (struct thread *t = world.threads; t != NULL; t = t->next)
+        if (t->told_of && proc != NULL)
+            proc(GC_EVENT_THREAD_UNSUSPENDED, (void *)t->handle);
+}
+
 /* ---- The lock ---- */
+
+_Thread_local unsigned gc_alloc_lock_depth __attribute__((tls_model("initial-exec")));
+_Thread_local bool gc_in_stop __attribute__((tls_model("initial-exec")));
 
 /* Who collects or stops the world holds it from beginning to end. */
 void
 gc_alloc_lock_take(void)
 {
     gc_start();
+    if (gc_alloc_lock_depth++ > 0)
+        return;
     if (cache_self != NULL)
         world_lock_safely(&world.cycle_lock);
     else
@@ -208,7 +245,8 @@ gc_alloc_lock_take(void)
 void
 gc_alloc_lock_drop(void)
 {
-    lock_drop(&world.cycle_lock);
+    if (--gc_alloc_lock_depth == 0)
+        lock_drop(&world.cycle_lock);
 }
 
 void

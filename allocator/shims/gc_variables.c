@@ -18,7 +18,7 @@ GC_word GC_gc_no;
 GC_word GC_non_gc_bytes;
 GC_word GC_free_space_divisor = 3;
 GC_word GC_max_retries;
-unsigned long GC_time_limit = 50;
+unsigned long GC_time_limit = GC_TIME_UNLIMITED;
 char *GC_stackbottom;
 GC_on_heap_resize_proc GC_on_heap_resize;
 void *GC_least_plausible_heap_addr = (void *)UINTPTR_MAX;

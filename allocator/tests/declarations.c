@@ -1,7 +1,8 @@
 /*
  * Wrong uses of the allocation functions that a compiler sees at the call, by what spanheap.h tells
  * it (spanheap/attributes.h). harness/tests/test_declarations.py compiles this file with gcc -Wall
- * -O2 and expects the warnings named at the lines, and no other.
+ * -O2 and expects the warnings named at the lines, and no other. Of what is never NULL it looks for
+ * a comparison in the object file.
  */
 #include <spanheap.h>
 
@@ -20,6 +21,12 @@ void fill_too_much(void);
 void *huge(void);
 void *huge_product(void);
 void sound(void);
+void *never_null(const struct sh_type *type, void *p, void *q);
+void *perhaps_null(void);
+
+/* Defined nowhere: what calls them only for an object that is NULL is gone, or is not. */
+void null_is_gone(void);
+void null_is_seen(void);
 
 char
 free_by_malloc(void)
@@ -119,4 +126,34 @@ sound(void)
         memset(q, 3, 100);
     sh_free(p);
     sh_free(q);
+}
+
+static void *
+checked(void *p)
+{
+    if (p == NULL)
+        null_is_gone();
+    return p;
+}
+
+/* What is returned is used, so that no allocation is removed. */
+void *
+never_null(const struct sh_type *type, void *p, void *q)
+{
+    void **all = checked(sh_alloc(6 * sizeof *all));
+    all[0] = checked(sh_alloc_noscan(10));
+    all[1] = checked(sh_alloc_typed(type));
+    all[2] = checked(sh_alloc_array(type, 10));
+    all[3] = checked(sh_realloc(p, 200));
+    all[4] = checked(sh_realloc_array(type, q, 20));
+    return all;
+}
+
+void *
+perhaps_null(void)
+{
+    void *p = sh_try_alloc(10, 10, SH_NOSCAN);
+    if (p == NULL)
+        null_is_seen();
+    return p;
 }

@@ -166,6 +166,29 @@ test_request_beyond_the_reserve_is_refused(void **state)
 }
 
 static void
+test_limit_is_kept_by_what_is_in_use(void **state)
+{
+    (void)state;
+    bool needzero;
+    size_t inuse = pageheap.inuse_pages, n = 100;
+    assert_int_equal(pageheap_left_b(), SIZE_MAX);
+    pageheap_set_most((inuse + 10) * PAGE_B + 1);
+    assert_int_equal(pageheap_left_b(), 10 * PAGE_B);
+    assert_int_equal(pageheap_take_pages(11, &needzero), 0);
+    struct span *s = make_span(4, &needzero);
+    uintptr_t run = pageheap_take_run(2, &n, &needzero); /* as many as there is room for */
+    assert_true(run != 0 && n >= 1 && n <= 3);
+    assert_int_equal(pageheap_left_b(), (6 - 2 * n) * PAGE_B);
+    pageheap_return_pages(run, 2 * n);
+    pageheap_set_most(PAGE_B);
+    assert_int_equal(pageheap_left_b(), 0); /* what is in use stays */
+    assert_int_equal(pageheap_take_pages(1, &needzero), 0);
+    pageheap_free_span(s);
+    pageheap_set_most(SIZE_MAX);
+    pageheap_free_span(make_span(11, &needzero));
+}
+
+static void
 test_span_grows_where_it_lies(void **state)
 {
     (void)state;
@@ -248,6 +271,7 @@ main(void)
         cmocka_unit_test(test_release_stops_at_its_limit),
         cmocka_unit_test(test_span_may_cross_arenas),
         cmocka_unit_test(test_request_beyond_the_reserve_is_refused),
+        cmocka_unit_test(test_limit_is_kept_by_what_is_in_use),
         cmocka_unit_test(test_span_grows_where_it_lies),
         cmocka_unit_test(test_last_span_grows_beyond_the_committed_arenas),
         cmocka_unit_test(test_slots_may_have_any_size),

@@ -55,6 +55,22 @@ def test_clang_takes_the_declarations_without_a_warning_of_them() -> None:
     assert "attribute" not in compiled(clang, "-std=gnu17")
 
 
+@pytest.mark.parametrize("command", ["gcc", "clang"])
+def test_what_is_never_null_is_not_compared_with_null(tmp_path: Path, command: str) -> None:
+    compiler = shutil.which(command)
+    if compiler is None:
+        pytest.skip(f"no {command}: apt-get install {command}")
+    wanted = {"null_is_seen"}
+    for extra in ((), ("-DSH_NO_ATTRIBUTES",)):
+        out = tmp_path / "declarations.o"
+        subprocess.run([compiler, "-std=gnu17", "-w", "-O2", "-Iallocator/include", *extra, "-c",
+                        "-o", str(out), str(SOURCE)], cwd=here().root, check=True)
+        undefined = subprocess.run(["nm", "-u", str(out)], capture_output=True, text=True,
+                                   check=True).stdout
+        assert set(re.findall(r"null_is_\w+", undefined)) == wanted
+        wanted = {"null_is_seen", "null_is_gone"}
+
+
 def test_cplusplus_takes_the_header() -> None:
     compiler = shutil.which("g++")
     if compiler is None:

@@ -6,6 +6,7 @@ what it asks for is Boehm's meaning; that same binary on our library; and built 
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 import shutil
@@ -27,8 +28,9 @@ from harness.tests.drop_ins import (
     ours,
 )
 
-OURS_ALONE = ("stranger", "no_memory", "forgets")  # each says why
-PROGRAMS = ("objects", "finalizers", "threads", "roots", "kinds", "steady", "little_space")
+OURS_ALONE = ("stranger", "no_memory", "forgets", "exits", "wild")  # each says why
+PROGRAMS = ("objects", "finalizers", "threads", "roots", "kinds", "steady", "interior", "segments",
+            "thread_events", "limits", "figures", "links", "tables", "settings")
 DISTRIBUTION = ("w3m", "guile", "ecl", "neko")
 DEBIAN_HEADER = Path("/usr/include/gc/gc.h")
 LIMIT_S = 60
@@ -53,22 +55,29 @@ def need_debian() -> None:
         pytest.skip("libgc-dev is not installed: apt-get install libgc-dev")
 
 
-def run(program: Path, *, at: Path | None, **more: str) -> None:
-    done = subprocess.run([str(program)], capture_output=True, text=True,
+def arguments(program: Path) -> list[str]:
+    """What a program of tests/ is called with."""
+    if program.name != "segments":
+        return []
+    module = program.with_name("module.so")
+    compile_program(TESTS / "module.c", module, "-shared", "-fPIC")
+    return [str(module)]
+
+
+def run(program: Path, *, at: Path | None, **more: str) -> str:
+    """Runs a program, which must succeed, and returns what it prints."""
+    done = subprocess.run([str(program), *arguments(program)], capture_output=True, text=True,
                           env=environment(at, **more), timeout=LIMIT_S)
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_program_asks_for_boehms_meaning(tmp_path: Path, name: str) -> None:
+def test_program_built_for_boehm_runs_on_both(folder: Path, tmp_path: Path, name: str) -> None:
+    """On Boehm's library, which shows that it asks for Boehm's meaning, and on ours."""
     need_debian()
-    run(compile_program(TESTS / f"{name}.c", tmp_path / name, "-lgc"), at=None)
-
-
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_program_built_for_boehm_runs(folder: Path, tmp_path: Path, name: str) -> None:
-    need_debian()
-    run(compile_program(TESTS / f"{name}.c", tmp_path / name, "-lgc"), at=folder)
+    program = compile_program(TESTS / f"{name}.c", tmp_path / name, "-lgc")
+    assert run(program, at=None) == run(program, at=folder)
 
 
 @pytest.mark.parametrize("checked", ["0", "1"])
@@ -144,6 +153,35 @@ def test_readme_names_what_is_absent() -> None:
     assert [name for name in absent_names() if f"`{name}`" not in text] == []
 
 
+def exported() -> set[str]:
+    return {line.split()[1] for line in (TESTS / "symbols.txt").read_text().splitlines()}
+
+
+def named(text: str) -> set[str]:
+    """Names in backticks: whole, with a * at the end, or `_end` after one that begins alike; a
+    getter goes with its setter."""
+    found: set[str] = set()
+    for line in text.splitlines():
+        starts: set[str] = set()
+        for span in re.findall(r"`(\w+\*?)`", line):
+            if span.startswith("GC_"):
+                found |= set(fnmatch.filter(exported(), span))
+                starts |= {span[:m.start()] for m in re.finditer("_|$", span)}
+            else:
+                found |= exported() & {start + span for start in starts}
+    return found | {name for name in exported() if name.replace("_get_", "_set_", 1) in found}
+
+
+def test_readme_names_every_function_and_variable() -> None:
+    tables = (SHIMS / "README.md").read_text().split("### What is offered")[1]
+    assert sorted(exported() - named(tables)) == []
+
+
+def test_readme_names_no_function_that_is_not_there() -> None:
+    names = set(re.findall(r"`(GC_[a-z]\w*\w)(?:\([^`]*\))?`", (SHIMS / "README.md").read_text()))
+    assert sorted(names - exported()) == []
+
+
 def programs_script(folder: Path, name: str,
                     **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(SHIMS / "gc_programs.py"),
@@ -174,5 +212,33 @@ def test_install_keeps_it_out_of_the_way(tmp_path: Path) -> None:
     library.make(here(), "install-gc", *GC_BUILD, f"PREFIX={tmp_path}")
     inside = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     assert "lib/spanheap/libgc.so.1" in inside
-    assert "lib/spanheap/include/gc/gc.h" in inside
+    headers = {f"lib/spanheap/include/{p.relative_to(SHIMS / 'include')}"
+               for p in (SHIMS / "include").rglob("*.h")}
+    assert headers <= inside and "lib/spanheap/include/gc_cpp.h" in headers
     assert not [name for name in inside if name.startswith("lib/libgc")]
+
+
+@pytest.mark.parametrize("language,headers", [("c", ("gc.h", "gc/gc.h")),
+                                              ("c++", ("gc_cpp.h", "gc/gc_cpp.h", "gc.h"))])
+def test_installed_headers_are_found_before_debians(tmp_path: Path, language: str,
+                                                    headers: tuple[str, ...]) -> None:
+    library.make(here(), "install-gc", *GC_BUILD, f"PREFIX={tmp_path}")
+    compiler = "gcc" if language == "c" else "g++"
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    for header in headers:
+        done = subprocess.run([compiler, "-x", language, "-M", "-",
+                               f"-I{tmp_path}/lib/spanheap/include"], capture_output=True,
+                              text=True, input=f"#include <{header}>\n", check=False)
+        assert done.returncode == 0, done.stderr
+        taken = {Path(p) for p in re.findall(r"\S*/gc\w*\.h", done.stdout)}
+        assert tmp_path / "lib/spanheap/include" / header in taken
+        assert not [p for p in taken if not p.is_relative_to(tmp_path)]
+
+
+def test_readme_names_the_headers_that_are_absent() -> None:
+    need_debian()
+    debians = {p.name for p in DEBIAN_HEADER.parent.glob("*.h")}
+    text = (SHIMS / "README.md").read_text()
+    ours_too = {p.name for p in (SHIMS / "include" / "gc").glob("*.h")}
+    assert [name for name in sorted(debians - ours_too) if f"`{name}`" not in text] == []

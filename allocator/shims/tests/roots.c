@@ -1,45 +1,7 @@
 /* Roots of every sort, and switching collections off. */
-#include "check.h"
+#include "slots.h"
 
-#include <gc/gc.h>
 #include <gc/gc_mark.h>
-#include <sys/mman.h>
-
-enum { MANY = 400, NEARLY_ALL = 320, SLOTS_B = MANY * sizeof(void *) };
-
-static GC_hidden_pointer links[MANY];
-static void **slots;
-
-static void
-fill_slots(void)
-{
-    for (int i = 0; i < MANY; i++) {
-        slots[i] = GC_MALLOC(32);
-        links[i] = GC_HIDE_POINTER(slots[i]);
-        GC_general_register_disappearing_link((void **)&links[i], slots[i]);
-    }
-}
-
-static int
-count_dead(void)
-{
-    int n = 0;
-    wipe_stack();
-    GC_gcollect();
-    GC_gcollect();
-    for (int i = 0; i < MANY; i++)
-        n += links[i] == 0;
-    return n;
-}
-
-/* Memory that is no root by itself. */
-static void **
-other_memory(void)
-{
-    void *p = mmap(NULL, 2 * SLOTS_B, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CHECK(p != MAP_FAILED);
-    return p;
-}
 
 static void
 ranges(void)
@@ -55,9 +17,38 @@ ranges(void)
     CHECK(count_dead() == 0);
     GC_remove_roots(slots, slots + MANY);
     CHECK(count_dead() >= NEARLY_ALL);
+    GC_add_roots(slots, slots + MANY);
+    far_away(fill_slots);
+    CHECK(count_dead() == 0);
+    GC_clear_roots();
+    CHECK(count_dead() >= NEARLY_ALL);
 }
 
-static void *static_slots[MANY];
+/* Nobody looks into memory of malloc, whatever its size, unless the program says so. */
+static void
+malloc_memory(void)
+{
+    for (int large = 0; large < 2; large++) {
+        slots = calloc(large ? 1 << 20 : SLOTS_B, 1);
+        CHECK(slots != NULL);
+        far_away(fill_slots);
+        CHECK(count_dead() >= NEARLY_ALL);
+        GC_add_roots(slots, slots + MANY);
+        far_away(fill_slots);
+        CHECK(count_dead() == 0);
+        GC_remove_roots(slots, slots + MANY);
+        CHECK(count_dead() >= NEARLY_ALL);
+        free(slots);
+    }
+    slots = GC_MALLOC_UNCOLLECTABLE(SLOTS_B);
+    far_away(fill_slots);
+    CHECK(count_dead() == 0);
+    GC_FREE(slots);
+    slots = NULL;
+    CHECK(count_dead() >= NEARLY_ALL);
+}
+
+static void *static_slots[MANY], *excluded;
 
 static void
 static_data(void)
@@ -67,6 +58,10 @@ static_data(void)
     CHECK(count_dead() == 0);
     GC_exclude_static_roots(static_slots, static_slots + MANY);
     CHECK(count_dead() >= NEARLY_ALL);
+    GC_clear_exclusion_table();
+    GC_exclude_static_roots(&excluded, &excluded + 1); /* Boehm's library wants one at least */
+    far_away(fill_slots);
+    CHECK(count_dead() == 0);
 }
 
 static GC_push_other_roots_proc before;
@@ -79,11 +74,45 @@ push(void)
         before();
 }
 
+/* Only by their marks: nothing leads to them. */
+static GC_hidden_pointer marked[MANY];
+
+static void
+set_marks(void)
+{
+    for (int i = 0; i < MANY; i++)
+        GC_set_mark_bit(GC_REVEAL_POINTER(marked[i]));
+    if (before != NULL)
+        before();
+}
+
+static void
+hide_slots(void)
+{
+    fill_slots();
+    for (int i = 0; i < MANY; i++) {
+        marked[i] = GC_HIDE_POINTER(slots[i]);
+        slots[i] = NULL;
+    }
+}
+
+static void
+marked_by_hand(void)
+{
+    slots = other_memory();
+    GC_disable(); /* no mark while the array is half full */
+    GC_set_push_other_roots(set_marks);
+    far_away(hide_slots);
+    GC_enable();
+    CHECK(count_dead() == 0);
+    GC_set_push_other_roots(before);
+    CHECK(count_dead() >= NEARLY_ALL);
+}
+
 static void
 pushed(void)
 {
     slots = other_memory();
-    before = GC_get_push_other_roots();
     GC_set_push_other_roots(push);
     far_away(fill_slots);
     CHECK(count_dead() == 0);
@@ -110,9 +139,12 @@ note_start(void)
     starts++;
 }
 
+static int asked;
+
 static int
 say_stop(void)
 {
+    asked++;
     return 1;
 }
 
@@ -134,6 +166,29 @@ off_and_on(void)
         GC_MALLOC(1000);
     CHECK(GC_get_gc_no() > n);
     CHECK(GC_try_to_collect(say_stop) == 0);
+}
+
+/* The stop function is asked by GC_gcollect(), and when the heap would be collected by itself. */
+static void
+stopped(void)
+{
+    GC_stop_func original = GC_get_stop_func();
+    GC_gcollect();
+    GC_word n = GC_get_gc_no();
+    GC_set_stop_func(say_stop);
+    CHECK(GC_get_stop_func() == say_stop);
+    GC_gcollect();
+    CHECK(asked > 0 && GC_get_gc_no() == n);
+    asked = 0;
+    for (int i = 0; i < 400000 && asked == 0; i++)
+        GC_MALLOC(1000);
+    CHECK(asked > 0 && GC_get_gc_no() == n);
+    GC_gcollect_and_unmap(); /* asks nobody */
+    CHECK(GC_get_gc_no() > n);
+    GC_set_stop_func(original);
+    n = GC_get_gc_no();
+    GC_gcollect();
+    CHECK(GC_get_gc_no() > n);
 }
 
 static void
@@ -164,9 +219,13 @@ main(void)
 {
     GC_INIT();
     ranges();
+    malloc_memory();
+    before = GC_get_push_other_roots();
     pushed();
+    marked_by_hand();
     static_data();
     off_and_on();
+    stopped();
     told();
     return 0;
 }

@@ -150,11 +150,13 @@ typedef void(GC_CALLBACK *GC_on_collection_event_proc)(GC_EventType event);
 GC_API void GC_CALL GC_set_on_collection_event(GC_on_collection_event_proc proc);
 GC_API GC_on_collection_event_proc GC_CALL GC_get_on_collection_event(void);
 #if defined(GC_THREADS) || defined(GC_BUILD)
+/** Called in a stop, by the thread that collects: with GC_EVENT_THREAD_SUSPENDED and the pthread_t
+ * of each other thread once all have stopped, and ..._UNSUSPENDED before they are let go. */
 typedef void(GC_CALLBACK *GC_on_thread_event_proc)(GC_EventType event, void *thread);
 GC_API void GC_CALL GC_set_on_thread_event(GC_on_thread_event_proc proc);
 GC_API GC_on_thread_event_proc GC_CALL GC_get_on_thread_event(void);
 #endif
-/** Called after a collection, or GC_expand_hp(), with the heap's size where it has changed. */
+/** Called at the end of a collection with the heap's size, where that has changed. */
 typedef void(GC_CALLBACK *GC_on_heap_resize_proc)(GC_word size);
 GC_API void GC_CALL GC_set_on_heap_resize(GC_on_heap_resize_proc proc);
 GC_API GC_on_heap_resize_proc GC_CALL GC_get_on_heap_resize(void);
