@@ -38,6 +38,7 @@ from harness.verdicts import BETTER, SAME, WORSE
 
 TARGET = check_rows.TARGET
 RUN_COPY, FIGURES, PAGE = "check.jsonl", "check.json", "check.md"
+MOVED = "baseline"  # the target that renews the baseline, and tells what moved
 SEED = 1  # of layouts, which do not change exact figures: the same in every run
 
 
@@ -152,7 +153,7 @@ def write(project: Project, result: Result, page: str) -> list[tuple[str, Path]]
     if result.comparison is not None:
         one = result.comparison
         compared = compare_rows.document(result.run, [f for f in one.found if gates(f)], one.plan,
-                                         one.controls)["rows"]
+                                         one.controls, one.failed)["rows"]
     if result.path != latest / RUN_COPY:
         store.replace_copy(result.path, latest / RUN_COPY)
     store.replace_json(latest / FIGURES, check_rows.document(result.run, result.rows, compared))
@@ -161,8 +162,9 @@ def write(project: Project, result: Result, page: str) -> list[tuple[str, Path]]
 
 
 def renew(project: Project, path: Path) -> tuple[list[Checked], Path]:
-    """Makes a run's figures the baseline; what moved, and the file."""
-    new, failed = check_rows.head(Sheet(store.read(path)))
+    """Makes a run's figures the baseline, and writes baseline.json; what moved, and the file."""
+    lines = store.read(path)
+    new, failed = check_rows.head(Sheet(lines))
     if not new:
         words = failed[0].reason if failed else "nothing was measured"
         raise Fault(f"no baseline can be made: {words}")
@@ -170,12 +172,16 @@ def renew(project: Project, path: Path) -> tuple[list[Checked], Path]:
     old = baseline.read(file)
     moved = [*failed, *check_rows.judged(old, new)]
     store.replace_file(file, baseline.text_of(baseline.renewed(old, new)))
+    store.replace_json(project.latest / f"{MOVED}.json", check_rows.document(
+        store.run_line(lines, path), moved, (), MOVED))
     return moved, file
 
 
 def verdict_code(result: Result) -> int:
-    """0 fine, 1 a regression, 3 nothing could be compared, or not a program that could be before,
-    or base against head is not to be trusted, 4 a program that should have figures has none."""
+    """1 a regression; 4 a program that should have figures has none, or failed; 3 a program cannot
+    be counted here, or nothing at all is in the baseline as it is here, or base against head is not
+    to be trusted; else 0. What is new, of changed source or of another place is said, and is no
+    reason for 3 where other figures were compared: a change that adds a program is not to fail."""
     if result.regressions or result.slower:
         return LAW_FAILED
     words = {one.verdict for one in result.rows}

@@ -126,15 +126,16 @@ def interesting(rows: Sequence[Checked]) -> list[Checked]:
 
 
 def document(run: Mapping[str, Any], rows: Sequence[Checked],
-             compared: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """check.json; compared: the rows of base against head, if that was measured too."""
+             compared: Sequence[Mapping[str, Any]], name: str = TARGET) -> dict[str, Any]:
+    """check.json, or baseline.json; compared: the rows of base against head, if that was measured
+    too."""
     found = [target.row(
         one.subject, one.metric, value=one.new, peer=one.old, peer_name="baseline",
         ratio=one.moved, n=1, verdict=one.verdict, reason=one.reason,
         goal=f"within {percent(one.margin, 3)} of the baseline",
         met=one.verdict in (SAME, BETTER) if one.verdict in (SAME, BETTER, WORSE) else None)
         for one in rows]
-    return target.document(TARGET, run, [*found, *(dict(row) for row in compared)])
+    return target.document(name, run, [*found, *(dict(row) for row in compared)])
 
 
 def title(one: Checked) -> str:

@@ -86,6 +86,7 @@ def markdown(rows: Sequence[Checked], comparison: Comparison | None,
             lines.append("- nothing may be concluded: this run differs from itself")
         elif not slower and not comparison.failures:
             lines.append("Nothing got worse.")
+        lines += [f"\n> {remark}" for remark in compare_table.remarks(comparison)]
     return "\n".join([*lines, ""])
 
 

@@ -19,6 +19,7 @@ from harness import (
     arms,
     bench,
     catalog,
+    cautions,
     charts,
     compare_rows,
     compare_table,
@@ -250,7 +251,7 @@ def _own(project: Project, options: Options, sides: Sequence[Arm], kept: store.S
 
 
 @dataclass(frozen=True)
-class _WithStarts(measure.Pitfalls):
+class WithStarts(measure.Pitfalls):
     """Pitfalls whose timed samples know their start-up time, too: so it is paired like all else."""
 
     def take(self, spec: Spec, path: Path) -> dict[str, Any]:
@@ -299,12 +300,12 @@ def _pitfalls(project: Project, options: Options, sides: Sequence[Arm], kept: st
                                              live.tick)
         for (pitfall, variant), why in failures.items():
             live.say(f"{pitfall}.{variant} does not run: {why}")
-        made = _WithStarts(place, counts, probes.Events((), {}),
+        made = WithStarts(place, counts, probes.Events((), {}),
                            rig.ByTurns(options.turns is not False, catalog.controls(chosen), old))
         _measure_pitfalls(options, made, chosen, kept, old, live)
 
 
-def _measure_pitfalls(options: Options, made: _WithStarts, chosen: Sequence[Pitfall],
+def _measure_pitfalls(options: Options, made: WithStarts, chosen: Sequence[Pitfall],
                       kept: store.Store, old: Sequence[dict[str, Any]], live: Live) -> None:
     stored = store.read(kept.path)
     plan_ = plan_of(stored, store.run_line(stored, kept.path))
@@ -384,7 +385,8 @@ def judge(project: Project, path: Path) -> tuple[Comparison, dict[str, Any]]:
     sheet, plan_ = Sheet(lines), plan_of(lines, begun)
     checked = compare_rows.controls(sheet, plan_, catalog.load(project))
     found = compare_rows.judge(sheet, plan_)
-    said = [*compare_rows.notes(sheet, plan_), *compare_rows.closer(found, sheet, plan_)]
+    said = [*cautions.of(sheet), *compare_rows.notes(sheet, plan_),
+            *compare_rows.closer(found, sheet, plan_)]
     return Comparison(plan_, found, checked, compare_rows.failures(sheet), said,
                       compare_rows.failed_in(sheet, plan_)), begun
 
@@ -396,7 +398,7 @@ def write(project: Project, path: Path, comparison: Comparison,
     if path != latest / RUN_COPY:
         store.replace_copy(path, latest / RUN_COPY)
     store.replace_json(latest / FIGURES, compare_rows.document(
-        begun, comparison.found, comparison.plan, comparison.controls))
+        begun, comparison.found, comparison.plan, comparison.controls, comparison.failed))
     picture = charts.draw_plan(charts.arms.plan(comparison.found, comparison.plan),
                                latest / "plots", templates=project.plots)
     drawn = picture.skipped is None

@@ -9,6 +9,7 @@ figure differs. A difference stands only if both say so.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -268,30 +269,30 @@ def closer(found: Sequence[Found], sheet: Sheet, plan: Plan) -> list[str]:
 
 @dataclass(frozen=True)
 class Mean:
-    """The geometric mean of a metric's ratios in one arm, over subjects that every arm has."""
+    """The geometric mean of a metric's ratios in one arm, over the subjects of all arms' means."""
 
     metric: str
     arm: str
     ratio: float
     subjects: int
-    counts: Mapping[str, int]  # verdict -> rows
+    counts: Mapping[str, int]  # verdict -> subjects, of those
 
 
-def means(found: Sequence[Found], plan: Plan) -> list[Mean]:
-    """One for each metric and arm that has ratios."""
+def means(found: Sequence[Found], plan: Plan, failed: Mapping[str, Sequence[str]]) -> list[Mean]:
+    """One for each metric and arm that has ratios. All arms' means are over the same subjects:
+    those that have a ratio in each, did the same work in each and failed in none."""
+    broken = {name for names in failed.values() for name in names}
     result = []
     for metric in plan.metrics:
         of_arm = {arm: {one.row.subject: one.row for one in found
                         if one.arm == arm and one.row.metric == metric} for arm in plan.arms[1:]}
-        common = set.intersection(*({name for name, one in rows.items() if one.ratio.value}
-                                    for rows in of_arm.values()))
+        common = sorted(set.intersection(*(
+            {name for name, one in rows.items() if one.ratio.value and one.verdict != ELIDED}
+            for rows in of_arm.values())) - broken)
         for arm, rows in of_arm.items():
-            mean = stats.geometric_mean([float(rows[name].ratio.value or 0)
-                                         for name in sorted(common)])
+            mean = stats.geometric_mean([float(rows[name].ratio.value or 0) for name in common])
             if mean is not None:
-                counts: dict[str, int] = {}
-                for one in rows.values():
-                    counts[one.verdict] = counts.get(one.verdict, 0) + 1
+                counts = Counter(rows[name].verdict for name in common)
                 result.append(Mean(metric, arm, mean, len(common), counts))
     return result
 
@@ -357,7 +358,8 @@ def _interval(found: stats.Estimate) -> str:
 
 
 def document(run: Mapping[str, Any], found: Sequence[Found], plan: Plan,
-             checked: Sequence[trust.Control]) -> dict[str, Any]:
+             checked: Sequence[trust.Control],
+             failed: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """compare.json: a row for each figure and arm, the means, and the sentinel."""
     titles = dict(zip(plan.arms, plan.titles))
     rows = []
@@ -372,7 +374,7 @@ def document(run: Mapping[str, Any], found: Sequence[Found], plan: Plan,
     rows += [row(f"geometric mean of {mean.subjects}/{mean.arm}", mean.metric, ratio=mean.ratio,
                  n=mean.subjects, peer_name=titles[plan.arms[0]],
                  reason=", ".join(f"{count} {word}" for word, count in mean.counts.items()))
-             for mean in means(found, plan)]
+             for mean in means(found, plan, failed)]
     rows += [row(f"{one.pitfall}/itself", one.metric, ratio=one.ratio, low=one.low, high=one.high,
                  n=one.n, goal=f"within {percent(one.margin, 3)} of 1", met=one.verdict == SAME,
                  verdict=one.verdict, reason=one.reason) for one in checked]

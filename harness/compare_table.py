@@ -136,6 +136,8 @@ def print_all(comparison: Comparison, console: Console, places: Places = ()) -> 
         say("ratio: the arm / A, the median over the rounds' own ratios"
             + (f" (of {len(comparison.found)} rows, {hidden} that did not move are not shown)"
                if hidden else ""))
+    for line in mean_lines(comparison):
+        say(line)
     say("")
     for sentence in compare_rows.conclusion(comparison.found, plan, comparison.untrusted,
                                             comparison.failed):
@@ -145,6 +147,21 @@ def print_all(comparison: Comparison, console: Console, places: Places = ()) -> 
     for remark in remarks(comparison):
         say(f"note: {remark}", "yellow")
     say_places(say, places)
+
+
+def means(comparison: Comparison) -> list[compare_rows.Mean]:
+    """The geometric means, where there is something to take a mean of."""
+    found = compare_rows.means(comparison.found, comparison.plan, comparison.failed)
+    return found if any(mean.subjects > 1 for mean in found) else []
+
+
+def mean_lines(comparison: Comparison) -> list[str]:
+    """A line an arm: B, geometric means: time 0.951 of 14, memory 1.002 of 16."""
+    of_arm: dict[str, list[str]] = {}
+    for mean in means(comparison):
+        of_arm.setdefault(mean.arm, []).append(
+            f"{compare_rows.short(mean.metric)} {mean.ratio:.3f} of {mean.subjects}")
+    return [f"{arm}, geometric means: {', '.join(said)}" for arm, said in of_arm.items()]
 
 
 def markdown(comparison: Comparison, run: Mapping[str, Any], chart: str | None) -> str:
@@ -163,13 +180,13 @@ def markdown(comparison: Comparison, run: Mapping[str, Any], chart: str | None) 
         lines += ["", f"![ratios with their intervals]({chart})"]
     for remark in [*(f"failed: {text}" for text in comparison.failures), *remarks(comparison)]:
         lines += ["", f"> {remark}"]
-    means = compare_rows.means(comparison.found, plan)
-    if any(mean.subjects > 1 for mean in means):
+    found = means(comparison)
+    if found:
         lines += ["", "## Geometric means", "", "| metric | arm | ratio | over | verdicts |",
                   "|---|---|---|---|---|"]
         lines += [f"| {compare_rows.short(m.metric)} | {m.arm} | {m.ratio:.3f} | {m.subjects} | "
                   + ", ".join(f"{count} {word}" for word, count in m.counts.items()) + " |"
-                  for m in means]
+                  for m in found]
     lines += ["", "## Every figure", "", "| " + " | ".join(_HEAD) + " | margin | q | note |",
               "|" + "---|" * (len(_HEAD) + 3)]
     for one in comparison.found:

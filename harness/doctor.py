@@ -12,7 +12,20 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness import bench, catalog, matrix, measure, plan, power, probes, rig, store, target
+from harness import (
+    bench,
+    catalog,
+    cautions,
+    compare,
+    matrix,
+    measure,
+    plan,
+    power,
+    probes,
+    rig,
+    store,
+    target,
+)
 from harness.bench import COMPLETE
 from harness.build import Builder
 from harness.fault import OK, Fault
@@ -38,7 +51,7 @@ class Diagnosis:
     """What was found."""
 
     promises: tuple[Promise, ...]
-    seconds_per_round: float  # of one program in two arms
+    seconds_per_round: float  # of one program in two arms, all that belongs to it
     advice: tuple[str, ...]
 
 
@@ -65,8 +78,8 @@ def run(project: Project, live: Live, *, rounds: int, cell: str, seed: int) -> P
                                 position, seed, default, pair=PITFALL)
                  for number in range(rounds + 1) for position, variant in enumerate(
                      (A, B) if number % 2 else (B, A))]
-        made = measure.Pitfalls(place, counts, probes.Events((), {}),
-                                rig.ByTurns(whole=(PITFALL,)))
+        made = compare.WithStarts(place, counts, probes.Events((), {}),
+                                  rig.ByTurns(whole=(PITFALL,)))
         rig.run_all(made, specs, kept.append, live.tick)
     (path.parent / COMPLETE).touch()
     return path
@@ -76,28 +89,19 @@ def diagnose(lines: Sequence[dict[str, Any]]) -> Diagnosis:
     """From the stored lines."""
     sheet = Sheet(lines)
     [cell] = sheet.cell_names()
-    a, b = sheet.timed(PITFALL, A, cell), sheet.timed(PITFALL, B, cell)
     promises = [power.promise(metric, sheet.by_round(PITFALL, A, cell, metric),
                               sheet.by_round(PITFALL, B, cell, metric), rounds)
                 for metric in METRICS for rounds in ROUNDS]
-    walls = sorted(s["wall_s"] for s in [*a, *b])
-    seconds = 2 * walls[len(walls) // 2] if walls else 0.0
+    took = [s["took_s"] for v in (A, B) for s in sheet.timed(PITFALL, v, cell)]
+    seconds = 2 * sum(took) / len(took) if took else 0.0
     run_ = sheet.run or {}
-    return Diagnosis(tuple(promises), seconds, tuple(advice(run_.get("machine") or {})))
+    return Diagnosis(tuple(promises), seconds, tuple(
+        [*cautions.of(sheet), *limits(run_.get("machine") or {})]))
 
 
-def advice(machine: Mapping[str, Any]) -> list[str]:
-    """What about the machine makes it noisy, and what could be done."""
+def limits(machine: Mapping[str, Any]) -> list[str]:
+    """What about the machine is noisy and cannot be changed from within."""
     said = []
-    if machine.get("busy_cpus") is not None and machine["busy_cpus"] > 0.3:
-        said.append(f"other programs keep {machine['busy_cpus']:g} processors busy: stop them")
-    if machine.get("governor") not in (None, "performance"):
-        said.append(f"the governor is {machine['governor']}: cpupower frequency-set -g performance")
-    if machine.get("boost") == "1":
-        said.append("the processor may boost its clock, which depends on its temperature: write 0"
-                    " to /sys/devices/system/cpu/cpufreq/boost to forbid it")
-    if machine.get("smt") == "1":
-        said.append("processors share cores (SMT): measure on one of each pair with taskset")
     if machine.get("hypervisor"):
         said.append("this is a virtual machine: others on its host take time away that nothing here"
                     " shows but as noise")
@@ -107,15 +111,20 @@ def advice(machine: Mapping[str, Any]) -> list[str]:
 
 
 def document(run_: Mapping[str, Any], found: Diagnosis) -> dict[str, Any]:
-    """doctor.json: the smallest change, as a share, for each metric and number of rounds."""
-    return target.document(TARGET, run_, [
+    """doctor.json: the smallest change, as a share, for each metric and number of rounds; and how
+    long so many take."""
+    return target.document(TARGET, run_, [*(
         target.row(f"{one.rounds} rounds", one.metric, ratio=None if one.change is None
                    else 1 + one.change, n=one.rounds, low=1 - one.half_width,
                    high=1 + one.half_width, goal=f"margin {100 * one.margin:.3g} %",
                    reason="the smallest ratio that is found in 95 of 100 runs; low and high: the"
                           " interval of no change" if one.change is not None
                    else f"fewer than {LEAST_ROUNDS} rounds were measured")
-        for one in found.promises])
+        for one in found.promises), *(
+        target.row(f"{rounds} rounds", "took_s", value=rounds * found.seconds_per_round, n=rounds,
+                   reason="of a program in two arms: linking, starting, running, reading; without"
+                          " building, the second look and the confirmation")
+        for rounds in ROUNDS)])
 
 
 def show(found: Diagnosis, console: Console) -> None:

@@ -141,14 +141,17 @@ def condition() -> dict[str, Any]:
     steal = steal_ticks()
     if steal is None:
         reasons["steal_ticks"] = "not in /proc/stat"
-    pressure = re.search(r"some avg10=([\d.]+)", _read("/proc/pressure/cpu") or "")
-    if pressure is None:
-        reasons["cpu_pressure_percent"] = "no /proc/pressure/cpu"
+    pressure = {name: re.search(r"some avg10=([\d.]+)", _read(f"/proc/pressure/{name}") or "")
+                for name in ("cpu", "memory")}
+    for name, found in pressure.items():
+        if found is None:
+            reasons[f"{name}_pressure_percent"] = f"no /proc/pressure/{name}"
     return {
         "busy_cpus": busy,
         "load": load,
         "steal_ticks": steal,
-        "cpu_pressure_percent": float(pressure[1]) if pressure else None,
+        **{f"{name}_pressure_percent": float(found[1]) if found else None
+           for name, found in pressure.items()},
         "condition_reasons": reasons,
     }
 

@@ -19,6 +19,7 @@ class Live:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._phase = ""
+        self._spent: dict[str, float] = {}  # phase -> seconds, of those that are over
         self._started = time.monotonic()
         self._said = 0.0
         self._unit = ""
@@ -44,6 +45,7 @@ class Live:
 
     def phase(self, name: str, unit: str = "", plain_every_s: float = PLAIN_EVERY_S) -> None:
         """A new phase begins; its length is known at the first tick. unit: of what is counted."""
+        self._spent = self.spent()
         self._phase = name
         self._unit = f" {unit}" if unit else ""
         self._plain_every_s = plain_every_s
@@ -55,6 +57,11 @@ class Live:
                                             unit=self._unit)
         else:
             self.console.print(name, highlight=False)
+
+    def spent(self) -> dict[str, float]:
+        """How many seconds each phase took by now."""
+        now_s = self._spent.get(self._phase, 0.0) + time.monotonic() - self._started
+        return {**self._spent, self._phase: now_s}
 
     def tick(self, done: int, total: int, what: str) -> None:
         """Number `done` of `total` begins."""

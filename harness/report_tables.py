@@ -78,6 +78,8 @@ MACHINE: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("steal_ticks", "taken by the host", lambda n: f"{n:,} ticks from boot to the run"),
     ("cpu_pressure_percent", "waiting for a processor",
      lambda share: f"{share} % of the 10 s before the run"),
+    ("memory_pressure_percent", "waiting for memory",
+     lambda share: f"{share} % of the 10 s before the run"),
 )
 
 

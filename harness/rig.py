@@ -8,7 +8,9 @@ before the first of them starts.
 
 from __future__ import annotations
 
+import os
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -62,6 +64,7 @@ def run_all(rig: Rig, specs: Sequence[Spec], sink: Sink, tick: Tick,
     with tempfile.TemporaryDirectory(dir=rig.scratch) as folder:
         links = _Links(rig, specs, Path(folder))
         hung = {} if hung is None else hung
+        spent = _Spent(links)
         index = 0
         try:
             while index < len(specs):
@@ -74,6 +77,7 @@ def run_all(rig: Rig, specs: Sequence[Spec], sink: Sink, tick: Tick,
                 for line in lines:
                     if line["status"]["message"] == STOPPED:
                         raise KeyboardInterrupt
+                spent.note(lines)
                 for line in lines:
                     sink(line)
                 index = end
@@ -183,17 +187,20 @@ class _Links:
         self._pool = ThreadPoolExecutor(max_workers=len(probes.cpus()))
         self._ready: dict[Path, Future[None]] = {}
         self._next = 0
+        self.waited_s = 0.0
         self._paths = [folder / digest([s.pitfall, s.variant, s.cell, str(s.layout_seed)])
                        for s in specs]
         self._needed = Counter(self._paths)
 
     def _prepare(self, until: int) -> None:
+        begun = time.monotonic()
         while self._next < min(until, len(self._specs)):
             path, spec = self._paths[self._next], self._specs[self._next]
             if path not in self._ready:
                 self._ready[path] = self._pool.submit(self._rig.link, spec, path)
             self._next += 1
         wait(self._ready.values())
+        self.waited_s += time.monotonic() - begun
 
     def take(self, index: int) -> Path:
         """The linked program of a sample; BuildFault if it does not link."""
@@ -214,3 +221,25 @@ class _Links:
     def close(self) -> None:
         """No more links."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Spent:
+    """What passes from one sample to the next: time, linking in it, and what the host took away
+    from all processors meanwhile."""
+
+    def __init__(self, links: _Links) -> None:
+        self._links = links
+        self._mark = self._now()
+
+    def _now(self) -> tuple[float, float, int | None]:
+        return time.monotonic(), self._links.waited_s, probes.steal_ticks()
+
+    def note(self, lines: Sequence[dict[str, Any]]) -> None:
+        """These samples were taken; those that ran by turns get a share each."""
+        before, self._mark = self._mark, self._now()
+        for line in lines:
+            line["took_s"] = (self._mark[0] - before[0]) / len(lines)
+            line["link_s"] = (self._mark[1] - before[1]) / len(lines)
+            if before[2] is not None and self._mark[2] is not None:
+                ticks = max(0, self._mark[2] - before[2])
+                line["stolen_s"] = ticks / os.sysconf("SC_CLK_TCK") / len(lines)

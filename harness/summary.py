@@ -10,14 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harness import laws, outcomes, stats, trust
+from harness import cautions, laws, outcomes, stats, trust
 from harness.catalog import Pitfall, cell_matches
 from harness.metrics import METRICS, describe
 from harness.sheet import BUILD_METRICS, OTHER_ROLES, Sheet, first_line
 
 VERSION = 1
 FLAG_COLUMNS = {"peak_rss_b": "peak_rss_b", "startup_s": "startup_s", "speed": "ops_per_s"}
-BUSY_CPUS = 0.3  # of other programs, before a run: more is worth a note
 PAUSES_KEPT = 5000  # per program; a summary stays readable
 
 
@@ -279,11 +278,7 @@ def events(sheet: Sheet, catalog: Sequence[Pitfall], known: set[str]) -> list[st
     if settings.get("quick"):
         rounds = span(have["rounds"] or [settings.get("rounds")])
         result.append(f"a quick run: {rounds} short rounds give ratios, not verdicts")
-    machine = (sheet.run or {}).get("machine", {})
-    busy, cpus = machine.get("busy_cpus"), machine.get("cpus")
-    if isinstance(busy, int | float) and busy >= BUSY_CPUS:
-        result.append(f"other programs kept {busy:.1f} of {cpus} processors busy when the run"
-                      " began: times may be noisy")
+    result += cautions.of(sheet)
     for pitfall_id in sorted(known - {p.id for p in catalog}):
         result.append(f"{pitfall_id} was measured, but its folder is gone: it is not judged")
     return result

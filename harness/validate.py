@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness import bench, compare, compare_rows, doctor, rivals, store, target
+from harness import bench, compare, compare_rows, doctor, rivals, spent, store, target
 from harness.compare import Options
 from harness.compare_rows import TELLING
 from harness.compare_table import Comparison
+from harness.metrics import percent
 from harness.plan import CALIBRATION_CELL, COMPARED_ROUNDS
 from harness.progress import Live
 from harness.project import Project
@@ -31,6 +32,7 @@ SUBJECT = ("known-change", "bad")
 REFERENCE = "gcc -O2"
 TRIALS = 20
 FEW = 5
+EFFICIENT = 0.6  # of the wall time of comparisons, in measured programs
 ROOTS_KIB = 4096
 
 
@@ -68,28 +70,36 @@ class Validation:
     pitfalls: tuple[str, ...] = ()
     lines: list[Line] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
-    inside_s: float = 0.0
-    outside_s: float = 0.0
+    usual: int = 0  # comparisons as they are by default,
+    seconds: dict[str, float] = field(default_factory=dict)  # and where their time went
 
     def run(self) -> None:
         """Everything, in turn."""
         self._false_alarms()
+        self._efficiency()
         promise = self._promise()
         changes = checkout(self.project)
         if promise is not None:
             self._sensitivity(changes, promise)
         self._specificity(changes)
         self._small_changes(changes)
-        self._efficiency()
 
     def _compare(self, project: Project, options: Options) -> tuple[Comparison, Path]:
-        started = time.monotonic()
         path = compare.run(project, options, self.live)
-        elapsed = time.monotonic() - started
-        inside = sum(x["wall_s"] + x["metrics"].get("startup_s", 0.0)
-                     for x in store.read(path) if x["kind"] == "sample")
-        self.inside_s, self.outside_s = self.inside_s + inside, self.outside_s + elapsed
         return compare.judge(project, path)[0], path
+
+    def _compare_and_clock(self, project: Project, options: Options) -> tuple[Comparison, Path]:
+        self.live.phase(spent.BEGINNING)
+        before, begun = self.live.spent(), time.monotonic()
+        path = compare.run(project, options, self.live)
+        self.live.phase(spent.JUDGING)
+        comparison, _ = compare.judge(project, path)
+        whole_s = time.monotonic() - begun
+        phases = {name: after - before.get(name, 0.0) for name, after in self.live.spent().items()}
+        self.usual += 1
+        for what, seconds in spent.where(store.read(path), phases, whole_s).items():
+            self.seconds[what] = self.seconds.get(what, 0.0) + seconds
+        return comparison, path
 
     def _add(self, name: str, value: float | None, goal: str, met: bool | None, n: int,
              said: str) -> None:
@@ -100,8 +110,10 @@ class Validation:
 
     def _false_alarms(self) -> None:
         rows, alarms, times, same = 0, [], 0, 0
+        project = afresh(self.project)
         while rows < 10 * self.trials:
-            comparison, path = self._compare(self.project, Options(
+            # But for `identical` a comparison as it is by default: it counts instructions, too.
+            comparison, path = self._compare_and_clock(project, Options(
                 rounds=COMPARED_ROUNDS, seed=bench.fresh_seed(),
                 compilers=(REFERENCE, REFERENCE), pitfalls=self.pitfalls, identical=False))
             for one in comparison.found:
@@ -196,9 +208,10 @@ class Validation:
                       f"{found} of {len(said)}")
 
     def _efficiency(self) -> None:
-        share = self.inside_s / self.outside_s if self.outside_s else None
-        self._add("time spent in measured programs", share, "at least 60 %",
-                  share is not None and share >= 0.6, 1,
+        whole_s = sum(self.seconds.values())
+        share = self.seconds[spent.PROGRAMS] / whole_s if whole_s else None
+        self._add("time spent in measured programs", share, f"at least {100 * EFFICIENT:g} %",
+                  share is not None and share >= EFFICIENT, self.usual,
                   "unknown" if share is None else f"{100 * share:.0f} %")
 
 
@@ -216,10 +229,27 @@ def checkout(project: Project) -> Project:
     return Project(root, project.results)
 
 
-def document(run: dict[str, Any], lines: Sequence[Line], tally: Tally) -> dict[str, Any]:
+def afresh(project: Project) -> Project:
+    """The checkout with nothing built yet, so that building is part of what a comparison takes."""
+    root = project.build / "afresh"
+    shutil.rmtree(root, ignore_errors=True)
+    (root / "compile-matrix").mkdir(parents=True)
+    for path in (project.allocator, project.pitfalls, project.plots,
+                 *(p for p in project.matrix_dir.iterdir() if p.is_file())):
+        os.symlink(path, root / path.relative_to(project.root))
+    return Project(root, project.results)
+
+
+def document(run: dict[str, Any], made: Validation) -> dict[str, Any]:
     """validate.json."""
     rows = [target.row(one.name, "share", value=one.value, goal=one.goal, met=one.met, n=one.n,
-                       verdict="met" if one.met else "missed", reason=one.said) for one in lines]
+                       verdict="met" if one.met else "missed", reason=one.said)
+            for one in made.lines]
+    whole_s = sum(made.seconds.values())
+    rows += [target.row(f"wall time: {what}", "share", value=seconds / whole_s, n=made.usual,
+                        reason=f"{seconds:.1f} s of {whole_s:.1f} s")
+             for what, seconds in made.seconds.items()]
+    tally = made.tally
     for way, alarms in tally.alarms.items():
         for changed, name in ((False, "false alarms"), (True, "found")):
             rows.append(target.row(f"{way}: {name}", "trials", value=alarms[changed],
@@ -227,21 +257,35 @@ def document(run: dict[str, Any], lines: Sequence[Line], tally: Tally) -> dict[s
     return target.document(TARGET, run, rows)
 
 
-def page(run: dict[str, Any], lines: Sequence[Line], tally: Tally, complete: bool) -> str:
+def page(run: dict[str, Any], made: Validation, complete: bool) -> str:
     """validate.md."""
-    machine = run["machine"]
+    machine, tally = run["machine"], made.tally
     text = ["# Validation", "", *([] if complete else [CUT, ""]),
             f"{run['started']}, commit `{str(run['git'])[:12]}`:"
             f" {machine.get('cpu_model')}, {machine.get('cpus')} processors.", "",
             "| property | measured | goal | met |", "|---|---|---|---|"]
     text += [f"| {one.name} | {one.said} | {one.goal} | {'yes' if one.met else 'no'} |"
-             for one in lines]
+             for one in made.lines]
+    text += spent_table(made.seconds, made.usual)
     text += ["", "What each way to decide says of the same rounds:", "",
              f"| | slower, of {tally.trials[False]} without a change | "
              f"missed, of {tally.trials[True]} with one |", "|---|---|---|"]
     text += [f"| {way} | {alarms[False]} | {tally.trials[True] - alarms[True]} |"
              for way, alarms in tally.alarms.items()]
     return "\n".join([*text, ""])
+
+
+def spent_table(seconds: Mapping[str, float], count: int) -> list[str]:
+    """Where the time of some comparisons went, the most first."""
+    whole_s = sum(seconds.values())
+    if not whole_s:
+        return []
+    rows = sorted(seconds.items(), key=lambda item: -item[1])
+    return ["", f"Where the wall time of {count} comparison(s) at their defaults went, from the"
+            f" beginning of the command to the verdicts ({whole_s:.0f} s; nothing was built before"
+            " the first). Measured programs: of the rounds that are judged.", "",
+            "| | s | share |", "|---|---|---|",
+            *(f"| {what} | {one:.1f} | {percent(one / whole_s)} |" for what, one in rows)]
 
 
 def run(project: Project, live: Live, trials: int, pitfalls: tuple[str, ...]) -> Validation:
@@ -254,7 +298,6 @@ def run(project: Project, live: Live, trials: int, pitfalls: tuple[str, ...]) ->
         complete = True
     finally:
         if made.lines:
-            store.replace_json(project.latest / FIGURES, document(begun, made.lines, made.tally))
-            store.replace_file(project.latest / PAGE,
-                               page(begun, made.lines, made.tally, complete))
+            store.replace_json(project.latest / FIGURES, document(begun, made))
+            store.replace_file(project.latest / PAGE, page(begun, made, complete))
     return made

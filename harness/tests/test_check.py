@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from rich.console import Console
 
 from harness import baseline, check, check_rows, check_table, cli, exports, store, target, trust
 from harness import verdicts as verdicts_
@@ -228,6 +232,31 @@ def test_verbs_write_and_print(tiny_project: Project, counted: Callable[[], chec
     assert "<failure" in junit.read_text()
 
 
+def test_baseline_shows_what_moved(tiny_project: Project, counted: Callable[[], check.Result],
+                                   capsys: pytest.CaptureFixture[str]) -> None:
+    """The second one against the first, as the file's difference in git would."""
+    program(tiny_project, 10_000)
+    counted()
+    assert cli.main(["baseline", "--cells", "gcc-O2"], tiny_project) == 0
+    said = capsys.readouterr().out
+    assert "not in the baseline: make baseline adds it (and 1 more)" in said
+    assert "2 new of 2 exact figures" in said
+    [old, _] = baseline.read(baseline.path_of(tiny_project))
+    program(tiny_project, 10_100)
+    assert cli.main(["baseline", "--cells", "gcc-O2"], tiny_project) == 0
+    said = capsys.readouterr().out
+    [new, _] = baseline.read(baseline.path_of(tiny_project))
+    before, now = (f"{one.metrics['instructions']:,}" for one in (old, new))
+    assert f"tiny.bad/gcc-O2  instructions of the timed region: {before} → {now} (+1" in said
+    assert "2 worse" in said
+    document = target.read(tiny_project.latest, check.MOVED)
+    jsonschema.Draft202012Validator(target.schema()).validate(document)
+    [row] = [row for row in document["rows"]
+             if (row["id"], row["verdict"]) == ("tiny.bad/gcc-O2", "worse")]
+    assert (row["peer"], row["value"]) == (old.metrics["instructions"], new.metrics["instructions"])
+    assert cli.main(["check", "--cells", "gcc-O2"], tiny_project) == 0  # it is the baseline now
+
+
 def test_annotations_are_one_line_each() -> None:
     row = check_rows.Checked("a.b/c", "allocs", 1, 2, "failed", reason="100 %\nof it")
     [line] = check_table.workflow_commands([row], [])
@@ -238,13 +267,13 @@ def test_annotations_are_one_line_each() -> None:
 
 
 def against_base(*rows: verdicts_.Row, failures: tuple[str, ...] = (),
-                 control: str = "same") -> check.Result:
+                 control: str = "same", notes: tuple[str, ...] = ()) -> check.Result:
     """A result whose exact figures are all the same, with a comparison of base and head."""
     plan = Plan(("A", "B"), ("main", "the working tree"), (("tiny", "bad"),), ("ns_per_op",), 20, 2,
                 True, None)
     controls = [trust.Control("control-same", "ns_per_op", 1.0, 0.99, 1.01, 20, 0.03, control,
                               None)]
-    comparison = Comparison(plan, [Found("B", row) for row in rows], controls, failures, ())
+    comparison = Comparison(plan, [Found("B", row) for row in rows], controls, failures, notes)
     same = check_rows.Checked("tiny.bad/gcc-O2", "allocs", 1, 1, "same")
     return check.Result({}, Path("run.jsonl"), (same,), comparison)
 
@@ -269,6 +298,37 @@ def test_what_base_against_head_means_for_the_gate(result: check.Result, code: i
     assert ("Nothing got worse" in page) == (code == 0)
 
 
+def test_what_is_noted_of_base_against_head_is_in_the_page(
+    capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = against_base(figure("ns_per_op", "same"), notes=("the machine was busy",))
+    page = check_table.markdown(result.rows, result.comparison, result.slower)
+    assert page.count("\n> the machine was busy\n") == 1
+    check_table.print_all(result.rows, result.comparison, Console(), [])
+    assert capsys.readouterr().out.count("note: the machine was busy") == 1
+
+
+def exact(*words: str) -> check.Result:
+    """A result with figures that came to these verdicts."""
+    rows = tuple(check_rows.Checked(f"tiny.{i}/gcc-O2", "allocs", 1, 1, word, reason="it is so")
+                 for i, word in enumerate(words))
+    return check.Result({}, Path("run.jsonl"), rows, None)
+
+
+@pytest.mark.parametrize(("words", "code"), [
+    (("same", "better"), 0), (("same", check_rows.NEW), 0), (("same", check_rows.CHANGED), 0),
+    (("better", check_rows.ELSEWHERE), 0),
+    (("same", check_rows.NEW, check_rows.CHANGED, check_rows.ELSEWHERE), 0),
+    ((check_rows.NEW,), 3), ((check_rows.CHANGED, check_rows.ELSEWHERE), 3),
+    (("same", check_rows.NOT_COMPARED), 3), ((check_rows.NEW, check_rows.NOT_COMPARED), 3),
+    (("worse", check_rows.NOT_COMPARED, check_rows.NEW), 1), (("worse", check_rows.FAILED), 1),
+    (("same", check_rows.FAILED, check_rows.NOT_COMPARED), 4), ((), 4),
+])
+def test_what_a_mixture_of_exact_figures_means_for_the_gate(words: tuple[str, ...],
+                                                            code: int) -> None:
+    assert check.verdict_code(exact(*words)) == code
+
+
 # ---- The workflow --------------------------------------------------------------------------------
 
 
@@ -286,6 +346,26 @@ def test_workflow_has_the_shape_of_one() -> None:
     for step in job["steps"]:
         assert ("run" in step) != ("uses" in step)
         assert set(step) <= {"name", "run", "uses", "with", "env", "if"}
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_commands_of_the_workflow_are_those_of_a_shell(shell: str) -> None:
+    """GitHub runs them with bash where there is one, in a container else with sh."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell}")
+    [job] = workflow()["jobs"].values()
+    commands = [step["run"] for step in job["steps"] if "run" in step]
+    assert len(commands) == 3
+    for text in commands:
+        plain = re.sub(r"\$\{\{.*?\}\}", "expression", text)
+        done = subprocess.run([shell, "-n"], input=plain, text=True, capture_output=True)
+        assert (done.returncode, done.stderr) == (0, ""), text
+
+
+def test_a_broken_command_would_be_found() -> None:
+    done = subprocess.run(["sh", "-n"], input='if [ "$code" = 3 ]; then\n', text=True,
+                          capture_output=True)
+    assert done.returncode != 0
 
 
 def test_workflow_uses_arguments_that_exist(capsys: pytest.CaptureFixture[str]) -> None:

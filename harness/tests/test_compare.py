@@ -82,8 +82,8 @@ def test_own_program_in_three_arms(tiny_project: Project, quiet: Live, sleeper: 
     assert len(layouts) == len({seed for _, seed in layouts}) == 3
     assert row(comparison, "wall_s").row.ratio.n == 2
     assert row(comparison, "wall_s", "C").row.verdict == IDENTICAL
-    # On a busy machine the first may be missing: starting, measured by itself, was quicker.
-    assert [note for note in comparison.notes if "most of which is starting" not in note] == [
+    # Others depend on how busy the machine is: of itself, and whether most of it is starting.
+    assert [note for note in comparison.notes if note.startswith("sleeper prints")] == [
         "sleeper prints something else in arm B than in A: it may not do the same work"]
     assert {c.metric for c in comparison.controls} == {"wall_s", "launcher_rss_b"}
     page = (tiny_project.latest / compare.PAGE).read_text()

@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -68,11 +69,39 @@ def test_too_few_rounds_promise_nothing() -> None:
     assert power.promise("ns_per_op", arm(1, 0.01, 9), arm(2, 0.01, 9), 20).change is None
 
 
-def test_advice_names_what_can_be_changed() -> None:
-    said = doctor.advice({"busy_cpus": 1.2, "governor": "powersave", "boost": "1", "smt": "1",
-                          "hypervisor": True, "cpus": 1})
-    assert len(said) == 6 and "cpupower" in " ".join(said)
-    assert doctor.advice({"governor": None, "busy_cpus": 0.1, "cpus": 8}) == []
+def test_limits_of_the_machine_are_named() -> None:
+    assert len(doctor.limits({"hypervisor": True, "cpus": 1})) == 2
+    assert doctor.limits({"governor": None, "busy_cpus": 0.1, "cpus": 8}) == []
+
+
+def stored(took_s: float, wall_s: float = 0.03, **machine: object) -> list[dict[str, Any]]:
+    """Twelve rounds of the control pair."""
+    begun = lines.run()
+    begun["machine"] |= machine
+    return [begun, *(lines.cell(v, pitfall=doctor.PITFALL) for v in (doctor.A, doctor.B)), *(
+        lines.sample(v, {"ns_per_op": 1.0 + 0.001 * i}, round_=i, pitfall=doctor.PITFALL,
+                     wall_s=wall_s, took_s=took_s if i else 100.0, stolen_s=0.0)
+        for v in (doctor.A, doctor.B) for i in range(13))]
+
+
+def test_time_of_a_run_is_that_of_all_that_belongs_to_it() -> None:
+    """Linking and starting, too; without the round that warms."""
+    found = doctor.diagnose(stored(took_s=0.25))
+    assert found.seconds_per_round == pytest.approx(0.5)
+    document = doctor.document(lines.run(), found)
+    jsonschema.Draft202012Validator(target.schema()).validate(document)
+    assert {row["n"]: row["value"] for row in document["rows"] if row["metric"] == "took_s"} == {
+        20: 10.0, 40: 20.0, 80: 40.0, 160: 80.0}
+    out = StringIO()
+    doctor.show(found, Console(file=out, width=120))
+    assert "20 s" in out.getvalue() and "80 s" in out.getvalue()
+
+
+def test_doctor_says_what_makes_the_machine_noisy() -> None:
+    found = doctor.diagnose(stored(0.25, busy_cpus=1.2, thp="always"))
+    assert [line.split(",")[0].split(":")[0] for line in found.advice] == [
+        "other programs kept 1.2 of 2 processors busy when the run began",
+        "transparent huge pages are always on"]
 
 
 def test_verb_measures_and_says(tiny_project: Project, quiet: Live) -> None:
@@ -86,7 +115,11 @@ def test_verb_measures_and_says(tiny_project: Project, quiet: Live) -> None:
     assert "smallest change" in text and "time per operation" in text
     document = target.read(tiny_project.latest, doctor.TARGET)
     jsonschema.Draft202012Validator(target.schema()).validate(document)
-    assert len(document["rows"]) == len(doctor.METRICS) * len(doctor.ROUNDS)
+    assert len(document["rows"]) == (len(doctor.METRICS) + 1) * len(doctor.ROUNDS)
+    samples = [x for x in store.read(path) if x["kind"] == "sample"]
+    assert all("startup_s" in x["metrics"] for x in samples)  # as in a comparison
+    per_round = sum(x["took_s"] for x in samples if x["round"]) / 10
+    assert document["rows"][-1]["value"] == pytest.approx(160 * per_round)
 
 
 def test_control_that_fails_is_a_failure(tiny_project: Project,

@@ -17,7 +17,7 @@ LAYERS = (
     ("plan", "samples", "rig", "measure", "own_program"),
     ("store",),
     ("stats", "ranks", "sheet", "baseline"),
-    ("verdicts", "flatness", "power", "rivals", "laws", "outcomes", "trust"),
+    ("verdicts", "flatness", "power", "rivals", "laws", "outcomes", "trust", "cautions", "spent"),
     ("summary", "target", "peer_rows", "compare_rows", "check_rows", "soak_rows"),
     ("report_view", "charts"),
     ("exports", "table", "peer_table", "compare_table", "check_table", "report_tables", "report"),
@@ -30,7 +30,7 @@ LAYERS = (
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 PURE = ("plan", "samples", "stats", "ranks", "sheet", "verdicts", "laws", "outcomes", "trust",
         "summary", "target", "peer_rows", "compare_rows", "check_rows", "soak_rows", "flatness",
-        "exports", "facts", "metrics", "expression", "conditions")
+        "exports", "facts", "metrics", "expression", "conditions", "cautions", "spent")
 IMPURE_MODULES = {"os", "subprocess", "time", "random", "tempfile", "shutil", "socket"}
 
 

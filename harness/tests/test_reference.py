@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from harness import reference, validate
 from harness.fault import Fault
+from harness.progress import Live
 from harness.project import Project, here
 
 SUMMARY = json.loads((Path(__file__).parent / "data" / "summary.json").read_text())
@@ -98,7 +101,8 @@ def test_page_of_an_interrupted_validation_is_not_kept(copy: Project) -> None:
     for name in reference.CHARTS:
         (copy.latest / "plots" / f"{name}.png").write_bytes(b"a picture")
     run: dict[str, Any] = {"started": "today", "git": None, "machine": {}}
-    (copy.latest / validate.PAGE).write_text(validate.page(run, [], validate.Tally(), False))
+    made = validate.Validation(copy, Live(Console(file=StringIO())))
+    (copy.latest / validate.PAGE).write_text(validate.page(run, made, False))
     assert reference.folder(copy) / validate.PAGE not in reference.renew(copy)
 
 
