@@ -7,7 +7,7 @@ import secrets
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -17,6 +17,7 @@ from harness import catalog, conditions, matrix, measure, plan, probes, rig, sam
 from harness.build import Builder, Failed, Program
 from harness.fault import Fault, UsageFault
 from harness.launch import Launcher
+from harness.linker import WITHOUT_MOLD
 from harness.measure import Bench
 from harness.plan import Options, ProgramKey, Spec
 from harness.progress import Live
@@ -86,6 +87,11 @@ def going_on(project: Project, target: str, live: Live, *, hosts: bool = False,
 def restored(kind: type[Asked], settings: Mapping[str, Any]) -> Asked:
     """The options, a dataclass, that a run was started with. JSON has made lists of its tuples."""
     names = {field.name for field in fields(kind)}
+    lacking = [field.name for field in fields(kind) if field.name not in settings
+               and field.default is MISSING and field.default_factory is MISSING]
+    if lacking:
+        raise Fault(f"the stored settings of this run have no '{lacking[0]}': was the file edited?"
+                    " Measure again")
     return kind(**{key: tuple(value) if isinstance(value, list) else value
                    for key, value in settings.items() if key in names})
 
@@ -152,6 +158,8 @@ def run_line(project: Project, run_id: str, target: str, seed: int,
 def _measure(project: Project, options: Options, live: Live, chosen: Sequence[catalog.Pitfall],
              cells: matrix.Matrix, kept: store.Store, builder: Builder, run_id: str,
              old: Sequence[dict[str, Any]]) -> Done:
+    if builder.linker.mold is None:
+        live.say(WITHOUT_MOLD)
     live.phase("building")
     wanted = [(p, v, c) for c in cells.cells for p in chosen for v in p.variants]
     detect = [(p, p.variant(v), c) for p, v, c in plan.detections(chosen, cells)]

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from harness import elf
 from harness.catalog import Pitfall, Variant
-from harness.fault import BuildFault, Fault
+from harness.fault import FULL_DISK, MAKE_ROOM, BuildFault, Fault
 from harness.linker import Linker
 from harness.matrix import Cell
 from harness.project import Project
@@ -130,7 +130,8 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def run_tool(command: Sequence[str], folder: Path, *, linking: bool = False) -> str:
-    """Runs a compiler or linker in a folder; what it printed. BuildFault with its own words."""
+    """Runs a compiler or linker in a folder; what it printed. BuildFault with its own
+    words; Fault if the disk is full, which says nothing of the program."""
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, errors="replace",
@@ -144,6 +145,8 @@ def run_tool(command: Sequence[str], folder: Path, *, linking: bool = False) -> 
         raise BuildFault(message, linking=linking) from error
     if done.returncode != 0:
         words = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
+        if any(os.strerror(number) in words for number in FULL_DISK):
+            raise Fault(f"{words}\n{MAKE_ROOM}")
         raise BuildFault(words, linking=linking)
     return done.stdout + done.stderr
 

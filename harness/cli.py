@@ -14,7 +14,7 @@ from rich.console import Console
 
 from harness import bench, catalog, cli_compare, hosts, matrix, merge, plan, probes, store
 from harness.build import Builder, Failed
-from harness.fault import FAILED, LAW_FAILED, OK, USAGE, Fault, UsageFault
+from harness.fault import FAILED, FULL_DISK, LAW_FAILED, MAKE_ROOM, OK, USAGE, Fault, UsageFault
 from harness.plan import Options
 from harness.progress import Live
 from harness.project import Project, here, relative
@@ -423,3 +423,9 @@ def main(argv: Sequence[str], project: Project | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return INTERRUPTED
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        print(f"harness: {error.filename or 'the disk'}: {error.strerror}. {MAKE_ROOM}",
+              file=sys.stderr)
+        return FAILED

@@ -41,6 +41,7 @@ from harness.compare_rows import CONFIRM, Plan, Subject
 from harness.compare_table import Comparison
 from harness.fault import Fault, UsageFault
 from harness.launch import Job, Launcher
+from harness.linker import WITH_LTO, WITHOUT_MOLD
 from harness.matrix import Cell, Matrix
 from harness.plan import ProgramKey, Spec
 from harness.progress import Live
@@ -209,6 +210,12 @@ def _take_all(rig_: rig.Rig, kept: store.Store, old: Sequence[dict[str, Any]],
         rig.run_all(rig_, [s for s in specs if s.id not in done], kept.append, live.tick, hung)
 
 
+def _say_of_turns(by_turns: rig.ByTurns, live: Live) -> None:
+    if by_turns.wanted and probes.free_memory_mb() is None:
+        live.say("how much memory is free is not known here (/proc/meminfo cannot be read), so the"
+                 " arms run one after the other and not by turns")
+
+
 # ---- A program of one's own ----------------------------------------------------------------------
 
 
@@ -234,6 +241,12 @@ def _own(project: Project, options: Options, sides: Sequence[Arm], kept: store.S
         if not made.built:
             raise Fault(f"{name} was built in no arm, so nothing is measured: see the messages"
                         " above")
+        if sides[0].name not in made.built:
+            raise Fault(f"{name} was not built in arm {sides[0].name}, with which the others are"
+                        " compared, so nothing is measured: see the message above")
+        if made.coarse is not None:
+            live.say(made.coarse)
+        _say_of_turns(made.by_turns, live)
         subject = (name, own_program.VARIANT)
         counts = {subject: 0}
         warm = plan.side_by_side([subject], made.built, options.seed, (0,), counts)
@@ -241,8 +254,14 @@ def _own(project: Project, options: Options, sides: Sequence[Arm], kept: store.S
         counted = [plan.make_spec(key, "instr", 0, i, options.seed, 0)
                    for i, key in enumerate(keys)] if options.instructions else []
         plan_ = plan_of(lines, store.run_line(store.read(kept.path), kept.path))
-        _take_all(made, kept, old, [*warm, *counted],
-                  _stages(kept, plan_, options, counts, made.built, live), live)
+        here = own_program.files_here()
+        try:
+            _take_all(made, kept, old, [*warm, *counted],
+                      _stages(kept, plan_, options, counts, made.built, live), live)
+        finally:
+            left = own_program.left_behind(name, here)
+            if left is not None:
+                live.say(left)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -283,8 +302,11 @@ def _pitfalls(project: Project, options: Options, sides: Sequence[Arm], kept: st
     cells = [arm.cell for arm in sides if arm.cell is not None]
     run_id = kept.path.parent.name
     with Builder(project) as builder:
-        if arms.optimised_at_link(sides):
+        if builder.linker.mold is None:
+            live.say(WITHOUT_MOLD)
+        elif arms.optimised_at_link(sides):
             builder.linker.mold = None
+            live.say(WITH_LTO)
         live.phase("building")
         built: list[Program | Failed] = []
         for cell in cells:
@@ -301,7 +323,8 @@ def _pitfalls(project: Project, options: Options, sides: Sequence[Arm], kept: st
         for (pitfall, variant), why in failures.items():
             live.say(f"{pitfall}.{variant} does not run: {why}")
         made = WithStarts(place, counts, probes.Events((), {}),
-                           rig.ByTurns(options.turns is not False, catalog.controls(chosen), old))
+                          rig.ByTurns(options.turns is not False, catalog.controls(chosen), old))
+        _say_of_turns(made.by_turns, live)
         _measure_pitfalls(options, made, chosen, kept, old, live)
 
 
@@ -314,8 +337,10 @@ def _measure_pitfalls(options: Options, made: WithStarts, chosen: Sequence[Pitfa
                 if all(ProgramKey(p.id, v.id, arm) in there for arm in plan_.arms)
                 and (p.id, v.id) in made.counts]
     if not complete:
-        raise Fault("no program was built in every arm, so there is nothing to compare: see the"
-                    " messages above")
+        empty = [arm for arm in plan_.arms if all(key.cell != arm for key in there)]
+        raise Fault("no program was built in every arm"
+                    + (f" (none at all in {' and '.join(empty)})" if empty else "")
+                    + ", so there is nothing to compare: see the messages above")
     defaults = {p.id: p.parameter.default for p in chosen}
     numbers = {subject: defaults[subject[0]] for subject in complete}
     keys = [ProgramKey(*subject, arm) for subject in complete if subject in plan_.subjects
@@ -385,8 +410,9 @@ def judge(project: Project, path: Path) -> tuple[Comparison, dict[str, Any]]:
     sheet, plan_ = Sheet(lines), plan_of(lines, begun)
     checked = compare_rows.controls(sheet, plan_, catalog.load(project))
     found = compare_rows.judge(sheet, plan_)
-    said = [*cautions.of(sheet), *compare_rows.notes(sheet, plan_),
-            *compare_rows.closer(found, sheet, plan_)]
+    said = [*cautions.of(sheet), *compare_rows.notes(sheet, plan_)]
+    if not begun["settings"].get("turns"):  # where it was asked for, something else was in the way
+        said += compare_rows.closer(found, sheet, plan_)
     return Comparison(plan_, found, checked, compare_rows.failures(sheet), said,
                       compare_rows.failed_in(sheet, plan_)), begun
 

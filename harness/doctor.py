@@ -29,6 +29,7 @@ from harness import (
 from harness.bench import COMPLETE
 from harness.build import Builder
 from harness.fault import OK, Fault
+from harness.linker import WITHOUT_MOLD
 from harness.metrics import describe
 from harness.plan import ProgramKey
 from harness.power import Promise
@@ -64,6 +65,8 @@ def run(project: Project, live: Live, *, rounds: int, cell: str, seed: int) -> P
     run_id = path.parent.name
     begun = bench.run_line(project, run_id, TARGET, seed, {"rounds": rounds, "cell": cell})
     with bench.open_run(path, begun) as (kept, _), Builder(project) as builder:
+        if builder.linker.mold is None:
+            live.say(WITHOUT_MOLD)
         live.phase("building")
         built = builder.programs([(p, v, c) for c in cells.cells for p in chosen
                                   for v in p.variants], live.tick)

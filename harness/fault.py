@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+
 OK = 0
 LAW_FAILED = 1
 USAGE = 2
 UNCLEAR = 3
 FAILED = 4
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+MAKE_ROOM = "What was stored until now is kept: make room, then RESUME=1 goes on from there"
 
 
 class Fault(Exception):

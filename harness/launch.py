@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import math
 import os
 import re
 import shutil
@@ -23,8 +22,9 @@ from typing import Any
 
 from harness import oom, turns
 from harness.build import digest
-from harness.fault import BuildFault, Fault
+from harness.fault import FULL_DISK, MAKE_ROOM, BuildFault, Fault
 from harness.project import Project
+from harness.record import parse
 
 LAUNCHER_FLAGS = ("-std=gnu17", "-O2", "-Wall", "-Wextra", "-static")
 FILE_LIMIT_B = 16 << 20  # of each file a program may write
@@ -35,6 +35,9 @@ MESSAGE_CHARACTERS = 2000
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 STOPPED = "stopped by a signal to the harness"
+FILLED = "the disk was full when it ended"  # how the message of such a program begins
+TMP = "tmp"  # the folder of that kind, within that of a run
+_ROOM_B = 1 << 20  # where so much is free a disk is not full
 _OF_A_TOOL = re.compile(r"^==\d+==( .*)?\n?", re.MULTILINE)  # valgrind's lines, not the program's
 
 
@@ -52,6 +55,7 @@ class Job:
     record: bool = True
     file_limit_b: int = FILE_LIMIT_B
     wrapper: tuple[str, ...] = ()  # a tool in front of the program, by absolute path
+    own_tmpdir: bool = False  # TMPDIR is a folder that is removed when it has ended
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class Run:
     stderr: str
     timeline: list[tuple[int, int]] = field(default_factory=list)
     turns: int = 0  # that it had; 0: it ran without a break
+    unobserved: str | None = None  # why there is no timeline, though one was asked for
 
     @property
     def ok(self) -> bool:
@@ -110,29 +115,27 @@ class Launcher:
 
     def run(self, job: Job) -> Run:
         """Runs one job to its end."""
-        with tempfile.TemporaryDirectory(prefix="pitmark-") as name:
-            folder = Path(name)
+        with _folders(1) as (folder,):
             killed = oom.kills()
             status, errors = _to_its_end(self._command(job, folder))
-            if status != 0:
-                raise _not_run(job, errors, status)
-            return _collect(job, folder, out_of_memory=oom.kills() > killed)
+            if status == 0 and _full(errors) is None:
+                return _collect(job, folder, out_of_memory=oom.kills() > killed)
+        return _without_result(job, errors, status)
 
     def run_by_turns(self, jobs: Sequence[Job], cpu: int | None = None) -> list[Run]:
         """Runs several jobs to their ends, each stopped while it is another's turn. cpu: where each
         turn begins."""
-        with tempfile.TemporaryDirectory(prefix="pitmark-") as name:
-            folders = [Path(name) / str(number) for number in range(len(jobs))]
-            for folder in folders:
-                folder.mkdir()
+        runs: dict[int, Run] = {}
+        with _folders(len(jobs)) as folders:
             killed = oom.kills()
             ends = _by_turns([self._command(job, folder, turns.TURN_MS, cpu)
                               for job, folder in zip(jobs, folders)], cpu)
-            for job, (status, errors) in zip(jobs, ends):
-                if status != 0:
-                    raise _not_run(job, errors, status)
             gone = oom.kills() > killed
-            return [_collect(job, folder, gone) for job, folder in zip(jobs, folders)]
+            for number, (job, folder) in enumerate(zip(jobs, folders)):
+                if ends[number][0] == 0 and _full(ends[number][1]) is None:
+                    runs[number] = _collect(job, folder, gone)
+        return [runs[number] if number in runs else _without_result(job, errors, status)
+                for number, (job, (status, errors)) in enumerate(zip(jobs, ends))]
 
     def _command(self, job: Job, folder: Path, turn_ms: float | None = None,
                  cpu: int | None = None) -> list[str]:
@@ -150,13 +153,51 @@ class Launcher:
             command += ["--turns", f"{turn_ms:g}"]
         if cpu is not None:
             command += ["--cpu", str(cpu)]
-        for key, value in job.env:
+        tmpdir = (("TMPDIR", str(folder / TMP)),) if job.own_tmpdir else ()
+        for key, value in (*job.env, *tmpdir):
             command += ["--env", f"{key}={value}"]
         return [*command, "--", *job.wrapper, str(job.program), *job.args]
 
 
-def _not_run(job: Job, errors: str, status: int) -> Fault:
-    return Fault(f"the launcher could not run {job.program.name}: {errors.strip() or status}")
+@contextmanager
+def _folders(count: int) -> Iterator[list[Path]]:
+    """Folders for what programs leave, which are removed afterwards. Fault if there is no room."""
+    try:
+        made = tempfile.TemporaryDirectory(prefix="pitmark-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise _no_room(error.strerror or str(error)) from error
+    with made as name:
+        folders = [Path(name) / str(number) for number in range(count)]
+        try:
+            for folder in folders:
+                (folder / TMP).mkdir(parents=True)
+        except OSError as error:
+            raise _no_room(error.strerror or str(error)) from error
+        yield folders
+
+
+def _no_room(why: str) -> Fault:
+    place = tempfile.tempdir or os.environ.get("TMPDIR") or "/tmp"
+    return Fault(f"{place}: no program can be run, as what it writes goes there: {why}."
+                 f" {MAKE_ROOM}. Or set TMPDIR to another folder")
+
+
+def _full(errors: str) -> str | None:
+    """What the launcher says of a full disk."""
+    return next((words for words in map(os.strerror, FULL_DISK) if words in errors), None)
+
+
+def _without_result(job: Job, errors: str, status: int) -> Run:
+    """Of a program that the launcher could not tell about, after what it wrote was removed: it may
+    have filled the disk. Raises Fault if it was something else."""
+    full = _full(errors)
+    if full is None:
+        raise Fault(f"the launcher could not run {job.program.name}: {errors.strip() or status}")
+    place = tempfile.gettempdir()
+    if shutil.disk_usage(place).free < _ROOM_B:
+        raise _no_room(full)
+    return Run(None, None, False, False, f"{FILLED}: what it wrote to {place} is removed, and there"
+               " is room again", 0.0, 0.0, 0.0, None, None, "", "")
 
 
 @contextmanager
@@ -248,7 +289,7 @@ def _collect(job: Job, folder: Path, out_of_memory: bool) -> Run:
     elif ended != 0:
         message = _with_words(f"exit status {ended}", words)
     elif job.record:
-        record, message = parse_record(_read(folder / "record", RECORD_LIMIT_B))
+        record, message = parse(_read(folder / "record", RECORD_LIMIT_B))
         if record is not None:
             record = turns.own_time(record, result["turns"])
     if result["leftovers"] and message is None and not job.wrapper:
@@ -268,6 +309,8 @@ def _collect(job: Job, folder: Path, out_of_memory: bool) -> Run:
         stderr=stderr,
         timeline=_timeline(folder / "timeline"),
         turns=len(result["turns"]),
+        unobserved=None if not result["unobserved"] else
+        f"/proc/PID/statm cannot be read: {os.strerror(result['unobserved'])}",
     )
 
 
@@ -282,29 +325,6 @@ def signal_name(number: int) -> str:
 def _with_words(text: str, stderr: str) -> str:
     words = stderr.strip()
     return f"{text}: {words[:MESSAGE_CHARACTERS]}" if words else text
-
-
-def parse_record(text: str) -> tuple[dict[str, Any] | None, str | None]:
-    """(record, None) or (None, what is wrong with it)."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        return None, "it wrote no record on descriptor 3"
-    if len(lines) > 1:
-        return None, f"it wrote {len(lines)} lines on descriptor 3 instead of one record"
-    try:
-        record = json.loads(lines[0], parse_constant=_no_constant)
-    except ValueError as error:
-        return None, f"its record is not JSON: {error}: {lines[0][:120]!r}"
-    if not isinstance(record, dict) or record.get("v") != 1:
-        return None, f"its record is not a version 1 object: {lines[0][:120]!r}"
-    for key, value in record.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            return None, f"its record has a number that is not finite: {key}"
-    return record, None
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number of JSON")
 
 
 def _timeline(path: Path) -> list[tuple[int, int]]:

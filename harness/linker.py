@@ -18,6 +18,10 @@ from pathlib import Path
 from harness.fault import BuildFault
 from harness.matrix import Cell
 
+COARSE = ("the order of whole object files and what stands before them differ from sample to"
+          " sample, not the order of functions: layouts vary less")
+WITHOUT_MOLD = f"ld.mold is not installed (apt-get install mold): {COARSE}"
+WITH_LTO = f"an arm is optimised when it is linked (-flto), so in all arms {COARSE}"
 _MAX_PAD_B = 4096
 _LINKERS = ("collect2", "ld", "ld.mold")
 # One thread and no process of its own, as several links run at a time.

@@ -273,9 +273,9 @@ def _instructions(bench: Bench, spec: Spec, job: Job) -> dict[str, Any]:
                                               "--callgrind-out-file=/dev/null")))
     found = re.search(r"Collected\s*:\s*(\d+)", run.stderr)
     ops = (run.record or {}).get("ops")
-    if not run.ok and "Valgrind: debuginfo reader" in run.stderr:
-        return _without(bench, spec, args, "instructions",
-                        "valgrind cannot read the debug information of this program")
+    refused = None if run.ok else probes.valgrind_refuses(run.stderr)
+    if refused is not None:
+        return _without(bench, spec, args, "instructions", refused)
     if not run.ok:
         return samples.sample_line(bench.run_id, spec, args, run)
     if found is None or int(found[1]) == 0 or not ops:

@@ -13,19 +13,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness import elf, samples
+from harness import elf, probes, samples
 from harness.arms import Arm, optimised_at_link
 from harness.build import digest, run_tool
 from harness.fault import BuildFault, Fault, UsageFault
 from harness.launch import Job, Launcher, Run
-from harness.linker import Linker
+from harness.linker import WITH_LTO, WITHOUT_MOLD, Linker
 from harness.plan import Spec
 from harness.rig import NEVER, ByTurns, begin_on
 
 VARIANT = ""
 SECTION_FLAGS = ("-ffunction-sections", "-fdata-sections")
-ENVIRONMENT = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
+ENVIRONMENT = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")  # and a TMPDIR for each run
 FILE_LIMIT_B = 16 << 30  # of each file that it writes, its output among them
+_NAMED = 5  # files that it has left behind
 CALLGRIND_FACTOR = 60  # times as slow, at most, as a time-out is set
 
 
@@ -99,6 +100,15 @@ class OwnProgram:
         return digest([path.read_bytes() for path in self.source.sources])[:16]
 
     @property
+    def coarse(self) -> str | None:
+        """Why layouts vary less than they could; None: they do not, or nothing is linked."""
+        if all(arm.cell is None for arm in self.arms.values()):
+            return None
+        if optimised_at_link(self.arms.values()):
+            return WITH_LTO
+        return WITHOUT_MOLD if self.mold is None else None
+
+    @property
     def built(self) -> list[str]:
         """The arms that can be run."""
         return [name for name in self.arms if name not in self.messages]
@@ -135,7 +145,7 @@ class OwnProgram:
         program = path if arm.cell is not None else Path(arm.command[0])
         return Job(program, (*arm.command[1:], *self.source.args), timeout_s=self.source.timeout_s,
                    env_pad_b=spec.env_pad_b, env=(*_environment(), *arm.env), record=False,
-                   file_limit_b=FILE_LIMIT_B)
+                   file_limit_b=FILE_LIMIT_B, own_tmpdir=True)
 
     def _line(self, spec: Spec, job: Job, run: Run) -> dict[str, Any]:
         return samples.sample_line(self.run_id, spec, job.args, run, _metrics(run))
@@ -149,12 +159,15 @@ class OwnProgram:
                                        reasons={"instructions": reason})
         run = self.launcher.run(Job(
             job.program, job.args, timeout_s=CALLGRIND_FACTOR * job.timeout_s,
-            env=job.env, record=False, no_aslr=True, file_limit_b=FILE_LIMIT_B,
+            env=job.env, record=False, no_aslr=True, file_limit_b=FILE_LIMIT_B, own_tmpdir=True,
             wrapper=(valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null")))
         found = re.search(r"Collected\s*:\s*(\d+)", run.stderr)
+        refused = None if run.ok else probes.valgrind_refuses(run.stderr)
         if run.ok and (found is None or int(found[1]) == 0):
+            refused = "callgrind counted nothing"
+        if refused is not None:
             return samples.sample_line(self.run_id, spec, job.args, nothing,
-                                       reasons={"instructions": "callgrind counted nothing"})
+                                       reasons={"instructions": refused})
         count = {} if found is None else {"instructions": int(found[1])}
         return samples.sample_line(self.run_id, spec, job.args, run, count)
 
@@ -171,6 +184,25 @@ def read(name: str, sources: Sequence[str], args: Sequence[str], libs: Sequence[
             raise UsageFault(f"SRC: {text}: no such file")
         paths.append(path.resolve())
     return Source(name, tuple(paths), tuple(args), tuple(libs), timeout_s)
+
+
+def files_here() -> set[str]:
+    """What lies in the folder where the program runs, which is that of the harness."""
+    try:
+        return set(os.listdir())
+    except OSError:
+        return set()
+
+
+def left_behind(name: str, before: set[str]) -> str | None:
+    """What to say of files that a program has left in its folder; None: there are none."""
+    new = sorted(files_here() - before)
+    if not new:
+        return None
+    more = f" and {len(new) - _NAMED} more" if len(new) > _NAMED else ""
+    return (f"since {name} was first run there are new files in {Path.cwd()}:"
+            f" {', '.join(new[:_NAMED])}{more}. They stay; what it writes to $TMPDIR is removed"
+            " after each run")
 
 
 def _environment() -> tuple[tuple[str, str], ...]:

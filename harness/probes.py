@@ -231,6 +231,15 @@ def _chosen(text: str | None) -> str | None:
     return found[1] if found else None
 
 
+def valgrind_refuses(stderr: str) -> str | None:
+    """Why valgrind could not begin with a program, by what it said; None: it is not to blame."""
+    if "Valgrind: debuginfo reader" in stderr:
+        return "valgrind cannot read the debug information of this program"
+    if "Valgrind: FATAL: can't open /proc/self/maps" in stderr:
+        return "valgrind needs /proc, which is not here"
+    return None
+
+
 def perf_path() -> str | None:
     """The perf that runs here, if any."""
     return shutil.which("perf")

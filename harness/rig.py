@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from harness import probes, samples, turns
 from harness.build import digest
 from harness.fault import BuildFault
-from harness.launch import STOPPED
+from harness.launch import FILLED, STOPPED
 from harness.plan import ProgramKey, Spec, subject_of
 
 LINKS_AT_ONCE = 16
@@ -59,8 +59,8 @@ Hung = dict[tuple[ProgramKey, int], str]  # program and parameter -> why it is n
 def run_all(rig: Rig, specs: Sequence[Spec], sink: Sink, tick: Tick,
             hung: Hung | None = None) -> None:
     """Takes every sample, in order, and hands each line to the sink. A program that ran into its
-    time-out is not started again with the same parameter: each of its samples would. `hung` takes
-    that knowledge from one call to the next."""
+    time-out, or filled the disk, is not started again with the same parameter: each of its samples
+    would. `hung` takes that knowledge from one call to the next."""
     with tempfile.TemporaryDirectory(dir=rig.scratch) as folder:
         links = _Links(rig, specs, Path(folder))
         hung = {} if hung is None else hung
@@ -117,10 +117,11 @@ def _take(rig: Rig, links: _Links, numbers: range, specs: Sequence[Spec],
         lines |= {number: samples.failed_line(rig.run_id, spec, str(fault))
                   for number, (spec, _) in programs.items()}
     for number, line in lines.items():
-        if line["status"]["timeout"]:
+        message = line["status"]["message"]
+        if line["status"]["timeout"] or (message or "").startswith(FILLED):
             spec = specs[number]
-            hung[_hung_key(spec)] = (f"not started: {name_of(spec)} was"
-                                     f" {line['status']['message']}")
+            hung[_hung_key(spec)] = f"not started: {name_of(spec)} was {message}" \
+                if line["status"]["timeout"] else f"not started: of {name_of(spec)}, {message}"
     return [lines[number] for number in numbers]
 
 
@@ -140,7 +141,7 @@ class ByTurns:
 
     def __init__(self, wanted: bool = True, whole: Collection[str] = (),
                  lines: Iterable[dict[str, Any]] = ()) -> None:
-        self._wanted = wanted
+        self.wanted = wanted
         self._whole = whole
         self._busy: dict[Hashable, float] = {}
         self._bytes: Counter[Hashable] = Counter()
@@ -162,10 +163,15 @@ class ByTurns:
     def together(self, spec: Spec) -> Hashable | None:
         """As a rig is asked."""
         key = subject_of(spec.pitfall, spec.variant, self._whole)
-        able = (self._wanted and spec.role == "timed" and spec.round > 0
+        able = (self.wanted and spec.role == "timed" and spec.round > 0
                 and self._busy.get(key, 0.0) >= turns.LEAST_BUSY
-                and self._bytes[key] <= (probes.free_memory_mb() or 0) * 1e6 / 2)
+                and self._fit(key))
         return (*key, spec.round) if able else None
+
+    def _fit(self, key: Hashable) -> bool:
+        """Whether the arms have room in memory beside each other. Unknown: they may not have."""
+        free_mb = probes.free_memory_mb()
+        return free_mb is not None and self._bytes[key] <= free_mb * 1e6 / 2
 
 
 NEVER = ByTurns(wanted=False)

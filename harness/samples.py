@@ -9,17 +9,9 @@ from harness.build import Failed, Program
 from harness.launch import Run
 from harness.matrix import Cell, LeftOut
 from harness.plan import Spec
+from harness.record import PAUSES, is_number
 
 VERSION = 1
-# Arrays of the record, and their names among a sample's pauses.
-PAUSES = {
-    "pause_ns": "length_ns",
-    "pause_signal_ns": "signal_ns",
-    "pause_roots_ns": "roots_ns",
-    "pause_root_b": "root_b",
-    "pause_cause": "cause",
-    "pause_at_ns": "at_ns",
-}
 # Numbers of the record that say how it was run, or that stand in a metric of their own.
 _NOT_METRICS = {"v", "start_ns", "end_ns", "user_ns", "sys_ns"}
 
@@ -70,7 +62,8 @@ def sample_line(run_id: str, spec: Spec, args: Sequence[str], run: Run,
         "wall_s": run.wall_s, "turns": run.turns,
         "metrics": {**(_metrics(run) if run.ok and run.record else {}),
                     **(extra if extra and run.ok else {})},
-        "reasons": {**_reasons(record), **(reasons or {})},
+        "reasons": {**_reasons(record), **(reasons or {}),
+                    **({"timeline": run.unobserved} if run.unobserved else {})},
         "outcome": record.get("outcome"),
         "pauses": _pauses(record),
         "timeline": _timeline(run, record),
@@ -82,11 +75,6 @@ def failed_line(run_id: str, spec: Spec, message: str) -> dict[str, Any]:
     """A sample that could not even be started (its link failed)."""
     run = Run(None, None, False, False, message, 0.0, 0.0, 0.0, None, None, "", "")
     return sample_line(run_id, spec, (), run)
-
-
-def is_number(value: object) -> bool:
-    """True for an integer or a float, not for a truth value."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _metrics(run: Run) -> dict[str, float | int]:

@@ -104,9 +104,11 @@ class Sheet:
         samples = self.timed(pitfall, variant, cell)
         if not samples:
             return f"{name} has no sample of a kept round in {cell}"
-        for sample in samples:
-            if metric in sample["reasons"]:
-                return str(sample["reasons"][metric])
+        others = [s for role in OTHER_ROLES for s in self.role(pitfall, variant, cell, role)]
+        for sample in (*samples, *others):
+            for known in (metric, metric.removesuffix("_per_op")):
+                if known in sample["reasons"]:
+                    return str(sample["reasons"][known])
         for sample in samples:
             if sample["status"]["message"]:
                 return f"{name} failed: {first_line(sample['status']['message'])}"

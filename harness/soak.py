@@ -22,7 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness import bench, charts, ctests, library, oom, samples, store, target
+from harness import bench, charts, ctests, library, oom, record, samples, store, target
 from harness.bench import COMPLETE
 from harness.build import Builder, digest, written_whole
 from harness.charts import soak as chart
@@ -188,7 +188,7 @@ class Running:
             "args": self.args, "n": 0,
             "status": {"exit": None, "signal": None, "timeout": False, "message": None, **status},
             "wall_s": _now_s(self), "metrics": {**self.most, **metrics}, "reasons": dict(reasons),
-            "outcome": None, "pauses": {name: [] for name in samples.PAUSES.values()},
+            "outcome": None, "pauses": {name: [] for name in record.PAUSES.values()},
             "timeline": {"t_ns": [t for t, _ in self.timeline],
                          "rss_b": [b for _, b in self.timeline]},
             "report": None,

@@ -21,25 +21,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from harness.fault import Fault, UsageFault
+from harness.fault import FULL_DISK, MAKE_ROOM, Fault, UsageFault
 from harness.project import Project
-from harness.samples import VERSION
+from harness.shapes import Shapes
 
 RUN_FILE = "run.jsonl"
 JUDGED_AGAIN = ("compare", "peers")  # targets whose verb takes --run
 STAMP = len("20260102-030405")  # what a run id begins with
 SYNC_EVERY_S = 1.0
-_TEXT, _MAYBE = (str,), (str, type(None))
-# What judging needs of a line of each kind, and of which type.
-KEYS: dict[str, dict[str, tuple[type, ...]]] = {
-    "run": {"run": _TEXT, "target": _TEXT, "settings": (dict,), "machine": (dict,),
-            "tools": (dict,)},
-    "cell": {"run": _TEXT, "cell": _TEXT, "pitfall": _MAYBE, "variant": _MAYBE, "status": _TEXT,
-             "message": _MAYBE},
-    "sample": {"run": _TEXT, "sample": _TEXT, "pitfall": _TEXT, "variant": _TEXT, "cell": _TEXT,
-               "role": _TEXT, "round": (int,), "status": (dict,), "metrics": (dict,),
-               "reasons": (dict,), "wall_s": (int, float)},
-}
 
 
 def new_run_id(target: str, now: datetime, seed: int) -> str:
@@ -131,9 +120,8 @@ def _write_all(file: int, data: bytes) -> None:
 
 
 def _explain(error: OSError, path: Path) -> Fault:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return Fault(f"{path}: the disk is full. What was stored until now is kept: make room,"
-                     " then RESUME=1 goes on from there")
+    if error.errno in (*FULL_DISK, errno.EFBIG):
+        return Fault(f"{path}: the disk is full. {MAKE_ROOM}")
     return Fault(f"{path}: cannot be written: {error.strerror}. What was stored is kept; RESUME=1"
                  " goes on from there")
 
@@ -156,36 +144,22 @@ def read(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError as error:
         raise Fault(f"{path}: no such run; make bench measures one") from error
     result: list[dict[str, Any]] = []
+    shapes = Shapes()
     for number, text in enumerate(raw, 1):
         if not text.strip():
             continue
         try:
             line = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if number == len(raw):
                 continue
             raise Fault(f"{path}:{number}: not JSON: {error}. Delete this line to use the rest") \
                 from error
-        problem = _problem(line)
+        problem = shapes.problem(line)
         if problem is not None:
             raise Fault(f"{path}:{number}: {problem}")
         result.append(line)
     return result
-
-
-def _problem(line: Any) -> str | None:
-    """What keeps a line from being read; the schema says more, but takes longer to ask."""
-    if not isinstance(line, dict) or line.get("kind") not in KEYS:
-        return "not a line of kind run, cell or sample"
-    version = line.get("v")
-    if isinstance(version, int) and version > VERSION:
-        return (f"version {version}: written by a newer pitmark; this one reads up to {VERSION}."
-                " Update, or measure again")
-    for key, kind in KEYS[line["kind"]].items():
-        if not isinstance(line.get(key, ()), kind):
-            return (f"'{key}' is {'missing' if key not in line else 'of the wrong type'}: was the"
-                    " file edited? Delete this line to use the rest")
-    return None
 
 
 def runs(project: Project) -> list[Path]:

@@ -14,6 +14,7 @@
 
 #include <limits.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -133,14 +134,27 @@ world_remove_thread(struct thread *t)
    kernel keeps at least this gap free of other mappings. */
 #define MAIN_STACK_GAP_B ((size_t)128 << 20)
 
+/* The upper end of the main thread's stack, where the kernel has put the program's name. 0: it did
+   not. */
+static uintptr_t
+end_of_main_stack(void)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), name = getauxval(AT_EXECFN);
+    return name == 0 ? 0 : (name | (page - 1)) + 1;
+}
+
 static struct range
 find_own_stack(const struct thread *t)
 {
     pthread_attr_t attr;
     void *low = NULL;
     size_t size = 0;
-    sh_require(pthread_getattr_np(pthread_self(), &attr) == 0, "cannot find the stack of thread %d",
-               (int)t->tid);
+    if (pthread_getattr_np(pthread_self(), &attr) != 0) {
+        /* Of the main thread the C library reads it from /proc, which a container may not have. */
+        uintptr_t end = t->tid == getpid() ? end_of_main_stack() : 0;
+        sh_require(end != 0, "cannot find the stack of thread %d", (int)t->tid);
+        return (struct range){end - MAIN_STACK_GAP_B, end};
+    }
     pthread_attr_getstack(&attr, &low, &size);
     pthread_attr_destroy(&attr);
     uintptr_t high = (uintptr_t)low + size;

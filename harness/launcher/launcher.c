@@ -47,6 +47,7 @@ enum {
     OBSERVE_MS = 1,   /* between two readings of statm */
     EXIT_EXEC = 127,  /* as a shell says "not found" */
     RECORD_FD = 3,
+    PID_MAX = 1 << 22, /* the kernel's limit on 64 bits */
 };
 
 volatile sig_atomic_t stop_signal;
@@ -255,7 +256,7 @@ observe_once(int statm, long page_b, FILE *timeline)
 
 /* Waits until the program ends or its time is up. Returns 1 if it was killed. */
 static int
-watch(const struct options *o, pid_t child, int pidfd, uint64_t deadline_ns)
+watch(const struct options *o, struct outcome *result, pid_t child, int pidfd, uint64_t deadline_ns)
 {
     struct pollfd wait_for = {.fd = pidfd, .events = POLLIN};
     FILE *timeline = NULL;
@@ -266,8 +267,9 @@ watch(const struct options *o, pid_t child, int pidfd, uint64_t deadline_ns)
     if (o->observe != NULL) {
         snprintf(path, sizeof(path), "/proc/%d/statm", (int)child);
         statm = open(path, O_RDONLY | O_CLOEXEC);
-        timeline = fopen(o->observe, "we");
-        if (statm < 0 || timeline == NULL)
+        if (statm < 0)
+            result->unobserved = errno; /* a container without /proc */
+        else if ((timeline = fopen(o->observe, "we")) == NULL)
             die(o->observe);
     }
     for (;;) {
@@ -285,7 +287,34 @@ watch(const struct options *o, pid_t child, int pidfd, uint64_t deadline_ns)
     }
     if (timeline != NULL)
         fclose(timeline);
+    if (statm >= 0)
+        close(statm);
     return poll(&wait_for, 1, 0) != 1;
+}
+
+/* Kills every child of the launcher. The kernel lists them; where it does not (no /proc), each
+   number that a process can have is asked for, which takes seconds. */
+static void
+kill_children(void)
+{
+    char line[4096];
+    FILE *children = fopen("/proc/thread-self/children", "re");
+
+    if (children != NULL) {
+        if (fgets(line, sizeof(line), children) != NULL) {
+            char *next = line;
+            for (long id = strtol(next, &next, 10); id > 0; id = strtol(next, &next, 10))
+                kill((pid_t)id, SIGKILL);
+        }
+        fclose(children);
+        return;
+    }
+    for (id_t id = 2; id < PID_MAX; id++) {
+        siginfo_t info = {0};
+
+        if (waitid(P_PID, id, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 && info.si_pid == 0)
+            kill((pid_t)id, SIGKILL);
+    }
 }
 
 /* Kills what the program left behind: orphans come to the launcher, the subreaper. */
@@ -295,22 +324,15 @@ reap_leftovers(pid_t group)
     int found = 0;
 
     for (int i = 0; i < SWEEP_MAX; i++) {
-        char line[4096];
-        FILE *children;
         int status;
         pid_t pid;
 
         kill(-group, SIGKILL);
-        children = fopen("/proc/thread-self/children", "re");
-        if (children != NULL) {
-            if (fgets(line, sizeof(line), children) != NULL) {
-                char *next = line;
-                for (long id = strtol(next, &next, 10); id > 0; id = strtol(next, &next, 10))
-                    kill((pid_t)id, SIGKILL);
-            }
-            fclose(children);
+        pid = waitpid(-1, &status, __WALL | WNOHANG);
+        if (pid == 0) {
+            kill_children();
+            pid = waitpid(-1, &status, __WALL);
         }
-        pid = waitpid(-1, &status, __WALL);
         if (pid < 0)
             break;
         if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
@@ -395,7 +417,7 @@ run(struct options *o, struct outcome *result)
         child = run_in_turns(o, result, &pidfd);
     } else {
         child = start_program(o, &pidfd);
-        result->timed_out = watch(o, child, pidfd, start + (uint64_t)(o->timeout_s * 1e9));
+        result->timed_out = watch(o, result, child, pidfd, start + (uint64_t)(o->timeout_s * 1e9));
     }
     if (result->timed_out)
         kill(-child, SIGKILL);
@@ -418,11 +440,12 @@ write_result(const struct options *o, const struct outcome *r)
         die(o->result);
     fprintf(out,
             "{\"wall_ns\":%llu,\"exit\":%d,\"signal\":%d,\"timeout\":%s,\"stopped\":%s,"
-            "\"leftovers\":%d,\"user_us\":%lld,\"sys_us\":%lld,\"maxrss_kib\":%ld,"
-            "\"minflt\":%ld,\"majflt\":%ld,\"nvcsw\":%ld,\"nivcsw\":%ld,\"turns\":[",
+            "\"leftovers\":%d,\"unobserved\":%d,\"user_us\":%lld,\"sys_us\":%lld,"
+            "\"maxrss_kib\":%ld,\"minflt\":%ld,\"majflt\":%ld,\"nvcsw\":%ld,"
+            "\"nivcsw\":%ld,\"turns\":[",
             (unsigned long long)r->wall_ns, exited ? WEXITSTATUS(r->status) : -1,
             exited ? 0 : WTERMSIG(r->status), r->timed_out && !stop_signal ? "true" : "false",
-            stop_signal ? "true" : "false", r->leftovers,
+            stop_signal ? "true" : "false", r->leftovers, r->unobserved,
             (long long)r->usage.ru_utime.tv_sec * 1000000 + r->usage.ru_utime.tv_usec,
             (long long)r->usage.ru_stime.tv_sec * 1000000 + r->usage.ru_stime.tv_usec,
             r->usage.ru_maxrss, r->usage.ru_minflt, r->usage.ru_majflt, r->usage.ru_nvcsw,
@@ -431,8 +454,8 @@ write_result(const struct options *o, const struct outcome *r)
         fprintf(out, "%s[%llu,%llu]", i == 0 ? "" : ",", (unsigned long long)r->turns[i].begin_ns,
                 (unsigned long long)r->turns[i].end_ns);
     fprintf(out, "]}\n");
-    if (fclose(out) != 0)
-        die(o->result);
+    if (fflush(out) != 0 || ferror(out) || fclose(out) != 0)
+        die(o->result); /* it would be cut */
 }
 
 int

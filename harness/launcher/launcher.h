@@ -39,7 +39,8 @@ struct outcome {
     size_t turn_count;
     int status;
     int timed_out;
-    int leftovers; /* processes that outlived the program and were killed */
+    int leftovers;  /* processes that outlived the program and were killed */
+    int unobserved; /* errno of reading its memory; 0: it was read, or not asked for */
     struct rusage usage;
 };
 

@@ -26,6 +26,7 @@ from harness.tests import tiny
 
 CRASHES = "#include <signal.h>\n#define TINY_BEFORE raise(11);\n" + tiny.BAD
 HANGS = "#define TINY_BEFORE for (;;) pause();\n" + tiny.BAD
+LIES = "#define TINY_EXTRA \",\\\"user_ns\\\":-5\"\n" + tiny.BAD
 SPEAKS_NONSENSE = ("#define TINY_BEFORE { dprintf(3, \"{nonsense\\n\"); return 0; }\n" + tiny.BAD)
 
 
@@ -157,7 +158,8 @@ def test_variant_that_explains_is_asked_once_on_one_cell(
 
 
 @pytest.mark.parametrize(("source", "words"), [(HANGS, "still running after 0.3 s"),
-                                               (SPEAKS_NONSENSE, "not JSON")])
+                                               (SPEAKS_NONSENSE, "not JSON"),
+                                               (LIES, "user_ns is -5, not a whole number")])
 def test_program_that_gives_no_figures_is_reported(
     tiny_project: Project, quiet: Live, options: Options, said: Callable[[], str], source: str,
     words: str

@@ -127,7 +127,8 @@ def test_layout_without_mold_is_shuffled_too(tiny_project: Project, tmp_path: Pa
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
-def test_program_that_is_optimised_when_it_is_linked(tiny_project: Project, compiler: str) -> None:
+def test_program_that_is_optimised_when_it_is_linked(tiny_project: Project, tmp_path: Path,
+                                                     compiler: str) -> None:
     pitfall = catalog.load(tiny_project)[0]
     cell = replace(matrix.load(here(), "default", [f"{compiler}-O2"]).cells[0], extra=("-flto",))
     with Builder(tiny_project) as builder:
@@ -138,6 +139,11 @@ def test_program_that_is_optimised_when_it_is_linked(tiny_project: Project, comp
     bad, fixed = built
     assert isinstance(bad, Program) and isinstance(fixed, Program)
     assert bad.text_sha != fixed.text_sha and bad.image_sha != fixed.image_sha
+    hashes = []
+    for number, seed in enumerate((1, 2, 1)):
+        builder.link(bad, seed, tmp_path / f"p{number}")
+        hashes.append(elf.code_sha(tmp_path / f"p{number}"))
+    assert hashes[0] != hashes[1] and hashes[0] == hashes[2]  # its layout varies all the same
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])

@@ -67,6 +67,26 @@ def test_other_compiler_is_another_place_and_no_regression() -> None:
     assert row.reason is not None and "compiler: gcc 12.2.0 there, gcc 13.1.0 here" in row.reason
 
 
+def test_other_processor_features_are_another_place_and_no_regression() -> None:
+    """The C library chooses its code by them, and so the count of instructions."""
+    machine = {"arch": "x86_64", "features": ["sse4_2", "avx2"], "glibc": "2.36"}
+    tools = {"valgrind": "valgrind-3.19.0"}
+    here, there = (baseline.place_of(one, tools, "gcc 12.2.0") for one in (
+        machine, machine | {"features": ["sse4_2"]}))
+    assert replace(BEFORE, place=here).place != there
+    known = replace(BEFORE, place=there)
+    [row] = check_rows.judged([known], [replace(now(instructions=20_000), place=here)])
+    assert row.verdict == check_rows.ELSEWHERE
+    assert row.reason == ("the baseline is of another place: features: sse4_2 there,"
+                          " sse4_2 avx2 here")
+    result = check.Result({}, Path("run.jsonl"), (row,), None)
+    assert not result.regressions and check.verdict_code(result) == 3
+    unknown = baseline.place_of(machine | {"features": None}, tools, "gcc 12.2.0")
+    [row] = check_rows.judged([known], [replace(now(instructions=20_000), place=unknown)])
+    assert row.verdict == check_rows.ELSEWHERE and "features: sse4_2 there, not known" in (
+        row.reason or "")
+
+
 def test_each_place_has_a_baseline_of_its_own() -> None:
     there = replace(now(instructions=20_000), place=(*PLACE[:4], "gcc 13.1.0"))
     assert set(verdicts(now(), (there, BEFORE)).values()) == {"same"}

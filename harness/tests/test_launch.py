@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from harness import probes
-from harness.launch import Job, Launcher, parse_record
+from harness import probes, record
+from harness.fault import Fault
+from harness.launch import FILLED, Job, Launcher
 from harness.project import here
 
 MIB = 1 << 20
@@ -175,14 +179,88 @@ def test_killed_launcher_takes_the_program_along(launcher: Launcher, tmp_path: P
         ("[1]\n", "not a version 1 object"),
         ('{"v":2}\n', "not a version 1 object"),
         ('{"v":1,"x":NaN}\n', "NaN is not a number"),
-        ('{"v":1,"x":1e999}\n', "not finite: x"),
+        ('{"v":1,"x":1e999}\n', "x is a number that is not finite"),
         ('{"v":1', "not JSON"),
+        ('{"v":1,"x":' + 100_000 * "[", "not JSON"),
+        ('{"v":1,"pause_ns":5}\n', "pause_ns is 5, not a list of whole numbers"),
+        ('{"v":1,"pause_ns":[1,-2]}\n', "pause_ns is [1, -2], not a list of whole numbers"),
+        ('{"v":1,"pause_at_ns":[1.5]}\n', "pause_at_ns is [1.5], not a list"),
+        ('{"v":1,"pause_cause":[true]}\n', "pause_cause is [true], not a list"),
+        ('{"v":1,"pause_ns":[1],"pause_at_ns":[]}\n', "1 pause_ns, 0 pause_at_ns"),
+        ('{"v":1,"time_ns":1' + 400 * "0" + "}\n", "time_ns has more than 64 bits: 1000"),
+        ('{"v":1,"own":-1' + 400 * "0" + "}\n", "own has more than 64 bits"),
+        ('{"v":1,"time_ns":-5}\n', "time_ns is -5, not a whole number"),
+        ('{"v":1,"time_ns":1.5}\n', "time_ns is 1.5, not a whole number"),
+        ('{"v":1,"count":true}\n', "count is true, not a whole number"),
+        ('{"v":1,"ops":"7"}\n', 'ops is "7", not a whole number'),
+        ('{"v":1,"user_ns":{}}\n', "user_ns is {}, not a whole number"),
+        ('{"v":1,"start_ns":9,"end_ns":8}\n', "end_ns is 8, before start_ns, 9"),
+        ('{"v":1,"allocs":-1}\n', "allocs is -1, not a number, 0 or more"),
+        ('{"v":1,"peak_rss_b":"much"}\n', 'peak_rss_b is "much", not a number'),
+        ('{"v":1,"outcome":"fine"}\n', 'outcome is "fine", not one of manifest latent'),
+        ('{"v":1,"explanation":3}\n', "explanation is 3, not a text"),
     ],
 )
 def test_wrong_record_is_explained(text: str, words: str) -> None:
-    record, message = parse_record(text)
-    assert record is None
-    assert words in (message or "")
+    found, message = record.parse(text)
+    assert found is None
+    assert words in (message or "") and len(message or "") < 400
+
+
+def test_a_record_may_say_that_something_is_not_known() -> None:
+    every = ("time_ns", "ops", "pause_ns", "pause_at_ns", "allocs", "outcome", "explanation")
+    found, message = record.parse('{"v":1,"retained_b":-8,"value":1e-310,' + ",".join(
+        f'"{key}":null,"why_{key}":"not asked"' for key in every) + "}")
+    assert message is None and found is not None and found["retained_b"] == -8
+
+
+# ---- A full disk ---------------------------------------------------------------------------------
+
+
+def test_no_folder_for_what_programs_write_is_explained(
+        launcher: Launcher, shell: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(Fault, match="nowhere: no program can be run.*TMPDIR.*another folder"):
+        launcher.run(Job(shell, ("-c", "exit 0"), record=False))
+    with pytest.raises(Fault, match="RESUME=1 goes on from there"):
+        launcher.run_by_turns([Job(shell)] * 2)
+
+
+@pytest.fixture
+def full(launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launcher:
+    """A launcher that can write no result, on a disk that has room again afterwards."""
+    fake = tmp_path / "launcher"
+    fake.write_text("#!/bin/sh\necho 'launcher: /t/result: No space left on device' >&2\nexit 3\n")
+    fake.chmod(0o755)
+    made = copy.copy(launcher)
+    made.path = fake
+    return made
+
+
+def test_a_program_that_fills_the_disk_is_a_failed_run(full: Launcher, shell: Path) -> None:
+    runs = [full.run(Job(shell)), *full.run_by_turns([Job(shell)] * 2)]
+    for run in runs:
+        assert (run.message or "").startswith(FILLED) and not run.ok and run.record is None
+
+
+def test_a_disk_that_stays_full_ends_the_run(full: Launcher, shell: Path,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    with pytest.raises(Fault, match="No space left on device.*kept: make room"):
+        full.run(Job(shell))
+
+
+def test_what_a_program_leaves_in_its_tmpdir_goes(launcher: Launcher, shell: Path,
+                                                  tmp_path: Path,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    script = "mkdir $TMPDIR/d && echo x > $TMPDIR/d/f && chmod 500 $TMPDIR/d && echo $TMPDIR"
+    job = Job(shell, ("-c", script), record=False, own_tmpdir=True)
+    runs = [launcher.run(job), *launcher.run_by_turns([job, job])]
+    places = [run.stdout.strip() for run in runs]
+    assert all(run.ok for run in runs) and len(set(places)) == 3
+    assert all(place.startswith(str(tmp_path)) for place in places)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

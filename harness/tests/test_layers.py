@@ -13,9 +13,9 @@ LAYERS = (
     ("fault", "project", "metrics", "expression", "deps"),
     ("catalog", "matrix", "arms", "peer_catalog", "facts"),
     ("elf", "linker", "build"),
-    ("oom", "turns", "launch", "probes"),
+    ("oom", "turns", "record", "launch", "probes"),
     ("plan", "samples", "rig", "measure", "own_program"),
-    ("store",),
+    ("shapes", "store"),
     ("stats", "ranks", "sheet", "baseline"),
     ("verdicts", "flatness", "power", "rivals", "laws", "outcomes", "trust", "cautions", "spent"),
     ("summary", "target", "peer_rows", "compare_rows", "check_rows", "soak_rows"),
@@ -28,9 +28,10 @@ LAYERS = (
     ("__main__",),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
-PURE = ("plan", "samples", "stats", "ranks", "sheet", "verdicts", "laws", "outcomes", "trust",
-        "summary", "target", "peer_rows", "compare_rows", "check_rows", "soak_rows", "flatness",
-        "exports", "facts", "metrics", "expression", "conditions", "cautions", "spent")
+PURE = ("plan", "record", "samples", "shapes", "stats", "ranks", "sheet", "verdicts", "laws",
+        "outcomes", "trust", "summary", "target", "peer_rows", "compare_rows", "check_rows",
+        "soak_rows", "flatness", "exports", "facts", "metrics", "expression", "conditions",
+        "cautions", "spent")
 IMPURE_MODULES = {"os", "subprocess", "time", "random", "tempfile", "shutil", "socket"}
 
 

@@ -7,16 +7,18 @@ import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness import store
+from harness import bench, store
 from harness.fault import Fault, UsageFault
+from harness.plan import Options
 from harness.project import Project
 from harness.tests import lines
 
 RUN = lines.run()
-LINE = lines.sample("bad", {"x": 1.5}) | {"text": "x" * 100}
+LINE: dict[str, Any] = lines.sample("bad", {"x": 1.5}) | {"text": "x" * 100}
 
 
 @contextmanager
@@ -81,11 +83,37 @@ def test_damage_in_the_middle_is_named(tmp_path: Path) -> None:
         store.read(path)
 
 
+STATUS: dict[str, Any] = dict(LINE["status"])
+PAUSES: dict[str, Any] = dict(LINE["pauses"])
+
+
 @pytest.mark.parametrize(("change", "words"), [
     ({"v": 2}, "written by a newer pitmark"),
+    ({"kind": ["sample"]}, "not a line of kind run, cell or sample"),
     ({"metrics": [1, 2]}, "'metrics' is of the wrong type"),
+    ({"metrics": {"ns_per_op": "fast"}}, "in 'metrics' 'ns_per_op' is not a number"),
+    ({"metrics": {"ns_per_op": True}}, "in 'metrics' 'ns_per_op' is not a number"),
+    ({"metrics": {"ns_per_op": float("nan")}}, "in 'metrics' 'ns_per_op' is not a number"),
+    ({"metrics": {"ns_per_op": 10**400}}, "in 'metrics' 'ns_per_op' is not a number"),
+    ({"reasons": {"x": 5}}, "in 'reasons' 'x' is not a text"),
     ({"round": "first"}, "'round' is of the wrong type"),
+    ({"round": True}, "'round' is of the wrong type"),
+    ({"round": -1}, "'round' or 'wall_s' is out of its range"),
+    ({"wall_s": -0.5}, "'round' or 'wall_s' is out of its range"),
+    ({"seed": 1.5}, "'seed' is of the wrong type"),
+    ({"n": None}, "'n' is of the wrong type"),
     ({"status": None}, "'status' is of the wrong type"),
+    ({"status": {k: v for k, v in STATUS.items() if k != "message"}},
+     "in 'status' 'message' is missing"),
+    ({"status": STATUS | {"signal": "SIGSEGV"}}, "in 'status' 'signal' is of the wrong type"),
+    ({"args": ["--n", 10]}, "'args' is not a list of texts"),
+    ({"args": ["--count"]}, "'args' has no number after --count"),
+    ({"args": ["--count", "many"]}, "'args' has no number after --count"),
+    ({"pauses": {}}, "in 'pauses' 'length_ns' is not a list of whole numbers"),
+    ({"pauses": PAUSES | {"at_ns": [1.5]}}, "in 'pauses' 'at_ns' is not a list of whole numbers"),
+    ({"timeline": {"t_ns": [1]}}, "in 'timeline' 'rss_b' is not a list of whole numbers"),
+    ({"marked": {"/* here */": "bad.c:1"}}, "'marked' has something else"),
+    ({"outcome": 7}, "'outcome' is of the wrong type"),
 ])
 def test_line_of_a_newer_pitmark_or_of_a_hand_is_named(
     tmp_path: Path, change: dict[str, object], words: str
@@ -94,6 +122,74 @@ def test_line_of_a_newer_pitmark_or_of_a_hand_is_named(
     path.write_text(json.dumps(RUN) + "\n" + json.dumps(LINE | change) + "\n")
     with pytest.raises(Fault, match=f"run.jsonl:2: .*{words}"):
         store.read(path)
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"status": "fine"}, "'status' is none of ok failed missing"),
+    ({"flags": "-O2"}, "'flags' is of the wrong type"),
+    ({"flags": [2]}, "'flags' is not a list of texts"),
+    ({"text_b": "1 KiB"}, "'text_b' is of the wrong type"),
+    ({"pitfall": 3}, "'pitfall' is of the wrong type"),
+    ({"image_sha": 3}, "'image_sha' is of the wrong type"),
+])
+def test_build_that_was_edited_is_named(tmp_path: Path, change: dict[str, object],
+                                        words: str) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text(json.dumps(RUN) + "\n" + json.dumps(lines.cell("bad") | change) + "\n")
+    with pytest.raises(Fault, match=f"run.jsonl:2: {words}: was the file edited. Delete"):
+        store.read(path)
+
+
+ARMS = [{"name": "A", "title": "gcc -O2"}, {"name": "B", "title": "gcc -Os"}]
+COMPARED = {"rounds": 3, "seed": 1, "arms": ARMS}
+
+
+@pytest.mark.parametrize(("target", "settings", "words"), [
+    ("compare", {"rounds": 3, "seed": 1}, "'settings' has no 'arms'"),
+    ("compare", {"arms": ARMS, "seed": 1}, "'settings' has no 'rounds'"),
+    ("compare", COMPARED | {"arms": []}, "in 'settings' 'arms' is not a list of objects"),
+    ("compare", COMPARED | {"arms": [{"name": "A"}]}, "in 'settings' 'arms' is not a list"),
+    ("compare", COMPARED | {"rounds": "3"}, "in 'settings' 'rounds' is of the wrong type"),
+    ("compare", COMPARED | {"turns": 1}, "in 'settings' 'turns' is of the wrong type"),
+    ("compare", COMPARED | {"pitfalls": "growth"}, "in 'settings' 'pitfalls' is not a list"),
+    ("bench", {"quick": "no"}, "in 'settings' 'quick' is of the wrong type"),
+    ("peers", {}, "'settings' has no 'works'"),
+])
+def test_settings_that_were_edited_are_named(tmp_path: Path, target: str,
+                                             settings: dict[str, object], words: str) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text(json.dumps(RUN | {"target": target, "settings": settings}) + "\n")
+    with pytest.raises(Fault, match=f"run.jsonl:1: {words}.*Put back what was there"):
+        store.read(path)
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"machine": {"features": "avx2"}}, "in 'machine' 'features' is not a list"),
+    ({"machine": {"busy_cpus": "2"}}, "in 'machine' 'busy_cpus' is of the wrong type"),
+    ({"tools": {"gcc": 12}}, "in 'tools' 'gcc' is not a text"),
+])
+def test_facts_that_were_edited_are_named(tmp_path: Path, change: dict[str, object],
+                                          words: str) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text(json.dumps(RUN | change) + "\n")
+    with pytest.raises(Fault, match=f"run.jsonl:1: {words}"):
+        store.read(path)
+
+
+def test_the_gate_needs_to_know_what_a_program_is_made_of(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    run = RUN | {"target": "check"}
+    path.write_text(json.dumps(run) + "\n" + json.dumps(lines.cell("bad")) + "\n")
+    with pytest.raises(Fault, match="run.jsonl:2: 'workload_sha' is missing"):
+        store.read(path)
+    left = lines.cell("bad", status="missing", message="no gcc")
+    path.write_text(json.dumps(run) + "\n" + json.dumps(left) + "\n")
+    assert store.read(path) == [run, left]
+
+
+def test_settings_that_lack_something_cannot_be_gone_on_with() -> None:
+    with pytest.raises(Fault, match="settings of this run have no 'region_s': was the file edited"):
+        bench.restored(Options, {"rounds": 3})
 
 
 def test_line_without_what_judging_needs_is_named(tmp_path: Path) -> None:

@@ -129,12 +129,16 @@ def add(project: Project, name: str, sources: dict[str, str], toml: str = TOML) 
     return folder
 
 
+def script(project: Project) -> str:
+    """What `python3 -c` runs for `python3 -m harness` on another project."""
+    # A shell's background job ignores SIGINT, and so would what it starts.
+    return ("import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+            "import sys; from pathlib import Path; from harness import cli;"
+            "from harness.project import Project;"
+            f"sys.exit(cli.main(sys.argv[1:], Project(Path({str(project.root)!r}))))")
+
+
 def start(project: Project, *arguments: str) -> subprocess.Popen[str]:
     """`python3 -m harness ARGUMENTS` on another project, as a process that can be interrupted."""
-    # A shell's background job ignores SIGINT, and so would what it starts.
-    script = ("import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-              "import sys; from pathlib import Path; from harness import cli;"
-              "from harness.project import Project;"
-              f"sys.exit(cli.main(sys.argv[1:], Project(Path({str(project.root)!r}))))")
-    return subprocess.Popen([sys.executable, "-c", script, *arguments], text=True,
+    return subprocess.Popen([sys.executable, "-c", script(project), *arguments], text=True,
                             cwd=here().root, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
