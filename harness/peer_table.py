@@ -101,7 +101,9 @@ def _overview(rows: Sequence[Row], order: Sequence[str],
         values[subject_of(row)] = row["value"]
         if row["peer_name"] not in (None, OURS):
             values[row["peer_name"]] = row["peer"]
-    names = [OURS, *(name for name in order if name != OURS)]
+    # The terminal has no room for those that goals speak of: they stand in the table of goals.
+    shown_above = {subject_of(row) for row in rows} if telling else set()
+    names = [OURS, *(name for name in order if name not in {OURS, *shown_above})]
     body = []
     seen: set[str] = set()
     for (work, metric), values in sorted(found.items(), key=lambda item: _place(rows, item[0])):

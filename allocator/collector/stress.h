@@ -7,11 +7,9 @@
 
 #include "heap/base.h"
 
-#ifdef SH_DEBUG
-/** Called at each edge, in stops too, by the thread that does the collection; NULL: nothing. It
- * must not use the heap. */
+/** In debug builds alone (-DSH_DEBUG): called at each edge, in stops too, by the thread that does
+ * the collection; NULL: nothing. It must not use the heap. */
 extern void (*stress_at_edge)(void);
-#endif
 extern uint64_t stress_delay_max_ns; /* 0: none (SH_STRESS_DELAY) */
 void stress_delay_slow(void);
 
