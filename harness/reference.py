@@ -41,7 +41,8 @@ from harness.report_view import (
 FOLDER = "reference"
 BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
 CHARTS = ("rss-slice-retention", "flags")  # the pictures of the README
-PAGES = ("peers.md", "validate.md", "fidelity.md", "plots/soak.png")  # of the last such runs, if there were any
+# Of the last such runs, if there were any
+PAGES = ("peers.md", "validate.md", "fidelity.md", "plots/soak.png")
 _HEADLINES = {
     "retained_b": "kept for ever", "open_fds": "descriptors open", "held_b": "held at once",
     "copied_b": "copied", "alloc_b_per_op": "allocated each time",
