@@ -196,11 +196,13 @@ wait_at(struct sh_channel *c, struct wait_queue *queue, void *value, const char 
     return w.done;
 }
 
-void
-channel_refuse_nil_value(const struct sh_channel *c, const char *what)
+const void *
+channel_nil_value(const struct sh_channel *c, const char *what)
 {
+    static const char nothing;
     if (c->element->size > 0)
         panic_nil(what);
+    return &nothing;
 }
 
 void
@@ -210,7 +212,7 @@ sh_channel_send(struct sh_channel *c, const void *value)
     if (unlikely(c == NULL))
         wait_for_ever("chan send (nil chan)", __builtin_return_address(0));
     if (unlikely(value == NULL))
-        channel_refuse_nil_value(c, "sh_channel_send: value");
+        value = channel_nil_value(c, "sh_channel_send: value");
     soft_lock(&c->lock);
     enum channel_outcome outcome = channel_send_locked(c, value, &wake);
     bool sent = outcome == CHANNEL_DONE;
@@ -252,7 +254,7 @@ sh_channel_try_send(struct sh_channel *c, const void *value)
     if (c == NULL)
         return SH_CHANNEL_WOULD_WAIT;
     if (unlikely(value == NULL))
-        channel_refuse_nil_value(c, "sh_channel_try_send: value");
+        value = channel_nil_value(c, "sh_channel_try_send: value");
     soft_lock(&c->lock);
     enum channel_outcome outcome = channel_send_locked(c, value, &wake);
     soft_unlock(&c->lock);

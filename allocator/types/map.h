@@ -312,12 +312,16 @@ hash_word(uint64_t word, uint64_t seed)
                     UINT64_C(0xe7037ed1a0b428db));
 }
 
-/* A key of no size may be anywhere. */
-static inline void
-map_refuse_nil_key(const struct sh_map *map, const void *key, const char *what)
+/* The key, if there is one. A key of no size may be anywhere. */
+static inline const void *
+map_key_given(const struct sh_map *map, const void *key, const char *what)
 {
-    if (unlikely(key == NULL) && map->layout->key.type->size > 0)
+    static const char nothing;
+    if (likely(key != NULL))
+        return key;
+    if (map->layout->key.type->size > 0)
         panic_nil(what);
+    return &nothing;
 }
 
 /* The hash of a key of a kind that the compiler knows. */

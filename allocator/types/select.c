@@ -39,7 +39,7 @@ check_cases(const struct sh_select_case *cases, size_t n)
     for (size_t i = 0; i < n; i++)
         if (unlikely(cases[i].kind == SH_SELECT_SEND && cases[i].value == NULL) &&
             cases[i].channel != NULL)
-            channel_refuse_nil_value(cases[i].channel, "sh_select: the value of a case that sends");
+            channel_nil_value(cases[i].channel, "sh_select: the value of a case that sends");
 }
 
 /* ---- Orders ---- */
