@@ -18,12 +18,13 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import bench, facts, library, probes, store, target
-from harness.facts import DRIFT, Fact, Value, Verdict
+from harness.facts import DRIFT, Compared, Fact, Value, Verdict
 from harness.fault import FAILED, LAW_FAILED, OK, Fault, UsageFault
 from harness.progress import Live
 from harness.project import Project
 
 TARGET, FIGURES, PAGE = "fidelity", "fidelity.json", "fidelity.md"
+FACT, KEY = "fact", "fact_key"  # what a row of the figures is about
 TIMEOUT_S = 300
 SIDES = {"go": ("go/fidelity", {"GODEBUG": "gctrace=1"}),
          "here": ("fidelity", {"SH_GCTRACE": "1"})}
@@ -173,23 +174,56 @@ def page(verdicts: list[Verdict]) -> str:
 
 
 def document(line: dict[str, object], verdicts: list[Verdict]) -> dict[str, object]:
-    """results/latest/fidelity.json: one row a fact."""
-    rows = []
-    for one in verdicts:
-        worst = one.worst()
-        go, here = (None, None) if worst is None else (worst.go, worst.here)
-        numbers = isinstance(go, float) and isinstance(here, float)
-        rows.append(target.row(
-            f"{one.fact.id}/{worst.key if worst else 'nothing'}", "fact",
-            value=here if numbers else None, peer=go if numbers else None,
-            peer_name="go" if one.fact.wanted is None else "wanted",
-            ratio=here / go if numbers and isinstance(here, float) and isinstance(go, float)
-            and go else None,
-            n=len(one.compared), goal=one.fact.bound(), met=one.verdict == facts.SAME,
-            verdict=one.verdict,
-            reason=one.reason or (None if numbers or one.verdict == facts.SAME else
-                                  f"Go {shown(go)}, here {shown(here)}")))
+    """results/latest/fidelity.json: a row for each fact, then one for each of its keys."""
+    rows = [_fact_row(one) for one in verdicts]
+    rows += [_key_row(one, key) for one in verdicts for key in one.compared]
     return target.document(TARGET, line, rows)
+
+
+def _fact_row(one: Verdict) -> dict[str, object]:
+    """The key that is farthest off; of texts, how many of them are the same."""
+    worst = one.worst()
+    value, peer, reason = _figures(worst) if worst else (None, None, None)
+    if worst is not None and not _is_number(worst):
+        value, peer = float(sum(key.same for key in one.compared)), float(len(one.compared))
+        reason = (f"{len(one.compared)} compared, all the same" if worst.same else
+                  f"the first that differs is {worst.key}: {reason}")
+    return _row(one, worst.key if worst else "nothing", FACT, value, peer, n=len(one.compared),
+                goal=one.fact.bound(), met=one.verdict == facts.SAME, verdict=one.verdict,
+                reason="; ".join(text for text in (one.reason, reason) if text) or None)
+
+
+def _key_row(one: Verdict, key: Compared) -> dict[str, object]:
+    value, peer, reason = _figures(key)
+    return _row(one, key.key, KEY, value, peer, reason=reason)
+
+
+def _row(one: Verdict, key: str, metric: str, value: float | None, peer: float | None,
+         **others: object) -> dict[str, object]:
+    ratio = value / peer if value is not None and peer else None
+    return target.row(f"{one.fact.id}/{key}", metric, value=value, peer=peer, ratio=ratio,
+                      peer_name="go" if one.fact.wanted is None else "wanted", **others)
+
+
+def _is_number(key: Compared) -> bool:
+    return isinstance(key.go, float) and isinstance(key.here, float)
+
+
+def _figures(key: Compared) -> tuple[float | None, float | None, str | None]:
+    """Ours and Go's value. Of a text: how many of its characters are the same from the start, and
+    how many it has in Go. What one side has not said is null, with the reason."""
+    if key.go is None or key.here is None:
+        silent = "Go" if key.go is None else "spanheap"
+        return (key.here if isinstance(key.here, float) else None,
+                key.go if isinstance(key.go, float) else None, f"{silent} says nothing of it")
+    if isinstance(key.go, float) and isinstance(key.here, float):
+        return key.here, key.go, None
+    go, here = str(key.go), str(key.here)
+    alike = len(os.path.commonprefix([go, here]))
+    what = (f"a text of {len(go)} characters, the same" if key.same else
+            f"texts, which differ from character {alike + 1} on: Go {shown(go[alike:])},"
+            f" here {shown(here[alike:])}")
+    return float(alike), float(len(go)), what
 
 
 def write(project: Project, line: dict[str, object], verdicts: list[Verdict]) -> None:

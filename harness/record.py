@@ -22,7 +22,7 @@ PAUSES = {
 }
 OUTCOMES = ("manifest", "latent", "elided", "clean")
 _WHOLE = ("count", "ops", "start_ns", "end_ns", "time_ns", "user_ns", "sys_ns")
-_COUNTS = ("allocs", "frees", "alloc_b", "allocs_per_op", "alloc_b_per_op", "collections", "work",
+_COUNTS = ("allocs", "frees", "alloc_b", "allocs_per_op", "alloc_b_per_op", "collections",
            "peak_rss_b", "peak_live_b")
 _TEXTS = ("explanation", "work_unit")
 _LIMIT = 1 << 64  # C has no larger number, and a float holds it
@@ -68,6 +68,8 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     (_COUNTS, lambda value: is_number(value) and value >= 0, "a number, 0 or more"),
     (tuple(PAUSES), _is_list, "a list of whole numbers from 0 to 2^64"),
     (_TEXTS, lambda value: isinstance(value, str), "a text"),
+    (("work",), lambda value: isinstance(value, str) or is_number(value) and value >= 0,
+     "a number, 0 or more"),  # or the name of a work, where a peer did it
     (("outcome",), lambda value: value in OUTCOMES, f"one of {' '.join(OUTCOMES)}"),
 )
 

@@ -401,9 +401,9 @@ def _machine(machine: Json) -> Facts:
 
 def fidelity(document: Json) -> list[tuple[str, str, str, str, str, str]]:
     """The facts of `make fidelity`: key, Go's value and ours, tolerance, verdict, reason."""
-    rows = document.get("rows") or ()
     return [(str(row["id"]), _number(row["peer"]), _number(row["value"]), str(row["goal"]),
-             str(row["verdict"]), str(row["reason"] or "")) for row in rows]
+             str(row["verdict"]), str(row["reason"] or ""))
+            for row in document.get("rows") or () if row["metric"] == "fact"]
 
 
 def soak(document: Json) -> list[tuple[str, str, str, str, str, str]]:

@@ -128,6 +128,51 @@ without_panic(void)
     sh_defer(&scope, recover_it, NULL);
 }
 
+/* The words that both sides have; behind them stands which pointer it was. */
+static void
+recover_words(void *arg)
+{
+    (void)arg;
+    const struct sh_panic_value *value = sh_recover();
+    text_add(&words, "recover(%.64s) ", value == NULL ? "nil" : value->message);
+}
+
+static void
+no_function(void)
+{
+    SH_SCOPE(scope);
+    sh_landing landing;
+    if (SH_RECOVERED(scope, landing))
+        return;
+    sh_defer(&scope, recover_words, NULL);
+    sh_defer(&scope, say, "older");
+    sh_defer(&scope, NULL, NULL);
+    sh_defer(&scope, say, "newer");
+    say("body");
+}
+
+/* One more than Go codes openly. */
+static void
+nine(void)
+{
+    static char numbers[][2] = {"1", "2", "3", "4", "5", "6", "7", "8", "9"};
+    SH_OPEN_SCOPE(scope);
+    for (size_t i = 0; i < COUNT_OF(numbers); i++)
+        sh_defer_open(&scope, say, numbers[i]);
+    sh_panic("past nine");
+}
+
+static void
+past_nine(void)
+{
+    SH_SCOPE(scope);
+    sh_landing landing;
+    if (SH_RECOVERED(scope, landing))
+        return;
+    sh_defer(&scope, recover_it, NULL);
+    nine();
+}
+
 static void
 do_nothing(void *arg)
 {
@@ -158,6 +203,8 @@ defers(void)
         {"nested", nested},
         {"late", late_outside},
         {"without panic", without_panic},
+        {"no function", no_function},
+        {"past nine", past_nine},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         words.len = 0;

@@ -8,7 +8,7 @@ static const struct sh_type blocks_type = {"blocks", 8, (const uint64_t[]){1}, 0
 static void **live;
 static void *volatile sink;
 
-/* Where the last collection began; by the pause hook, which must not use the heap. */
+/* Of each cycle, the largest heap that was seen before its collection ended; MiB. */
 static double peaks[CYCLES];
 
 static int

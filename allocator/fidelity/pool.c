@@ -1,9 +1,9 @@
-/* A pool's hits and misses, and how long an item survives. */
+/* A pool's hits and misses, each counted by itself, and how long an item survives. */
 #include "fidelity.h"
 
 #include <spanheap/pool.h>
 
-static int made;
+static int made, hits;
 
 static void *
 make(void)
@@ -14,45 +14,72 @@ make(void)
 
 static struct sh_pool buffers = {.make = make};
 
+/* What is put is marked, and so known again. */
+static void
+put(char *item)
+{
+    item[0] = 1;
+    sh_pool_put(&buffers, item);
+}
+
+static char *
+get(void)
+{
+    char *item = sh_pool_get(&buffers);
+    hits += item[0];
+    item[0] = 0;
+    return item;
+}
+
 static NOINLINE void
 put_new(int n)
 {
-    void *items[20];
+    char *items[20];
     for (int i = 0; i < n; i++)
         items[i] = make();
     for (int i = 0; i < n; i++)
-        sh_pool_put(&buffers, items[i]);
-    made = 0;
+        put(items[i]);
+    made = hits = 0;
 }
 
-static NOINLINE int
-misses_of(int n)
+static void
+record_both(const char *what)
 {
-    made = 0;
+    record_number(hits, "pool/hits/%s", what);
+    record_number(made, "pool/misses/%s", what);
+}
+
+static NOINLINE void
+get_many(int n)
+{
+    made = hits = 0;
     for (int i = 0; i < n; i++)
-        sh_pool_get(&buffers);
-    return made;
+        get();
 }
 
 void
 pool(void)
 {
-    record_number(misses_of(5), "pool/misses/empty");
+    get_many(5);
+    record_both("empty");
     put_new(10);
-    record_number(misses_of(15), "pool/misses/15 after 10 were put");
+    get_many(15);
+    record_both("15 after 10 were put");
     for (int collections = 0; collections <= 3; collections++) {
+        char what[80];
         put_new(10);
         for (int i = 0; i < collections; i++)
             sh_collect();
-        record_number(misses_of(10), "pool/misses/10 after 10 were put and %d collections",
-                      collections);
+        get_many(10);
+        snprintf(what, sizeof what, "10 after 10 were put and %d collections", collections);
+        record_both(what);
     }
     put_new(1);
     for (int i = 0; i < 5; i++) { /* in use between collections: it stays */
-        sh_pool_put(&buffers, sh_pool_get(&buffers));
+        put(get());
         sh_collect();
     }
-    record_number(made, "pool/misses/used in each of 5 cycles");
+    record_both("used in each of 5 cycles");
     sh_set_gogc(SH_GOGC_OFF);
     sh_pool_put(&buffers, sh_pool_get(&buffers));
     struct allocated start = allocated_now();

@@ -1,4 +1,5 @@
-/* Usable size of every request, and how tiny objects are packed. */
+/* The capacity that append computes for every request, what an object of that size gets, and how
+   tiny objects are packed. */
 #include "fidelity.h"
 
 #include <spanheap/slice.h>
@@ -12,6 +13,23 @@ enum {
 
 static void *volatile sink;
 
+/* What a request is given, each by an allocation of its own. */
+static const char *
+sizes_of_objects(void)
+{
+    static struct text text;
+    size_t before = 0;
+    for (size_t n = 1; n <= LARGEST; n++) {
+        void *object = sh_alloc(n);
+        size_t usable = sh_usable_size(object);
+        if (usable != before)
+            text_add(&text, "%zu:%zu ", n, usable);
+        before = usable;
+        sh_free(object);
+    }
+    return text.data;
+}
+
 void
 sizes(void)
 {
@@ -23,7 +41,8 @@ sizes(void)
             text_add(&text, "%zu:%zu ", n, cap);
         before = cap;
     }
-    record_text(text.data, "size/first:usable");
+    record_text(text.data, "size/first:capacity");
+    record_text(sizes_of_objects(), "size/first:object");
     sh_set_gogc(SH_GOGC_OFF);
     for (size_t n = 1; n < 16; n++) {
         uint64_t least = UINT64_MAX; /* a block that is there already may hold some */

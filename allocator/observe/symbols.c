@@ -324,13 +324,13 @@ symbols_format(char *line, size_t size, uintptr_t return_address)
 }
 
 __attribute__((noinline)) void
-symbols_print_stack(size_t skip)
+symbols_print_stack(const char *whose, size_t skip)
 {
     uintptr_t addresses[FRAMES_MAX];
     char line[FRAME_LINE_MAX_B];
     size_t n = symbols_stack(addresses, FRAMES_MAX, skip + 1);
-    int head = snprintf(line, sizeof line, "\nthread %d [running]:\n", (int)gettid());
-    os_write_error(line, (size_t)head);
+    int head = snprintf(line, sizeof line, "\n%s [running]:\n", whose);
+    os_write_error(line, size_min((size_t)head, sizeof line - 1));
     for (size_t i = 0; i < n; i++)
         os_write_error(line, symbols_format(line, sizeof line, addresses[i]));
 }

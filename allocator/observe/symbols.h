@@ -30,8 +30,8 @@ size_t symbols_stack(uintptr_t *addresses, size_t max, size_t skip);
 void symbols_lock_for_fork(void);
 void symbols_unlock_for_fork(void);
 
-/** Writes "thread N [running]:" and the caller's stack to stderr, one function a line. */
-void symbols_print_stack(size_t skip);
+/** Writes "WHOSE [running]:" and the caller's stack to stderr, one function a line. */
+void symbols_print_stack(const char *whose, size_t skip);
 
 /** One line of a stack, as symbols_print_stack() has it, with its end of line; cut off at size.
  * Returns its length. */

@@ -124,6 +124,28 @@ test_size_that_overflows_panics(void **state)
 }
 
 static void
+select_too_many(void *cases)
+{
+    sh_select(cases, SH_SELECT_MAX + 1, true);
+}
+
+static void
+test_too_many_cases_panic(void **state)
+{
+    (void)state;
+    struct sh_channel *full = made(1, 1, false);
+    struct sh_select_case *cases = calloc(SH_SELECT_MAX + 1, sizeof *cases);
+    for (size_t i = 0; i < SH_SELECT_MAX; i++)
+        cases[i].kind = SH_SELECT_RECEIVE;
+    assert_string_equal(panic_of(select_too_many, cases),
+                        "sh_select: too many cases: 65537 (max 65536)");
+    assert_int_equal(sh_select(cases, SH_SELECT_MAX, true), SH_SELECT_NONE);
+    cases[SH_SELECT_MAX - 1].channel = full;
+    assert_int_equal(sh_select(cases, SH_SELECT_MAX, false), SH_SELECT_MAX - 1);
+    free(cases);
+}
+
+static void
 test_trying_never_waits(void **state)
 {
     (void)state;
@@ -379,6 +401,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_misuse_panics_in_the_words_of_go),
         cmocka_unit_test(test_size_that_overflows_panics),
+        cmocka_unit_test(test_too_many_cases_panic),
         cmocka_unit_test(test_trying_never_waits),
         cmocka_unit_test(test_buffer_is_a_queue_of_its_capacity),
         cmocka_unit_test(test_elements_of_no_size_are_counted),

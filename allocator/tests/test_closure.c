@@ -84,11 +84,19 @@ call_nothing(void *arg)
 }
 
 static void
-make_without_function(void *arg)
+call_without_function(void *arg)
 {
     (void)arg;
     struct adder captured = {{NULL}, NULL, 0};
-    sh_closure_make(&adder_type, &captured);
+    sh_closure_call(sh_closure_make(&adder_type, &captured), NULL);
+}
+
+static void
+make_of_small_type(void *arg)
+{
+    (void)arg;
+    struct adder captured = {{add}, NULL, 0};
+    sh_closure_make(&int_type, &captured);
 }
 
 static void
@@ -96,8 +104,12 @@ test_mistakes_end_with_a_message(void **state)
 {
     (void)state;
     assert_child_panics(call_nothing, NULL,
-                        "runtime error: invalid memory address or nil pointer dereference\n");
-    assert_child_dies(make_without_function, NULL, "type struct adder does not begin with");
+                        "runtime error: invalid memory address or nil pointer dereference: "
+                        "sh_closure_call: c is NULL\n");
+    assert_child_panics(call_without_function, NULL,
+                        "runtime error: invalid memory address or nil pointer dereference: "
+                        "sh_closure_call: c->function is NULL\n");
+    assert_child_dies(make_of_small_type, NULL, "type int does not begin with");
 }
 
 int

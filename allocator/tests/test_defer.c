@@ -1,9 +1,10 @@
 /* Deferred calls: order, size of a record, what a scope holds. */
+/* run: native asan tsan */
 #include "check.h"
 
 #include "heap/sizeclass.h"
 
-#include <spanheap/defer.h>
+#include <spanheap/panic.h>
 
 enum { KEPT = 32 }; /* records that a thread keeps */
 
@@ -191,6 +192,137 @@ test_open_records_take_no_memory_up_to_the_eighth(void **state)
     }
 }
 
+static NOINLINE int
+leave_open_scope(size_t at)
+{
+    SH_OPEN_SCOPE(scope);
+    for (uintptr_t i = 1; i <= 10; i++) {
+        if (i == at)
+            return (int)i;
+        sh_defer_open(&scope, note, (void *)i);
+    }
+    return 0;
+}
+
+static void
+test_open_scope_ends_with_an_early_return(void **state)
+{
+    (void)state;
+    for (size_t at = 1; at <= 11; at++) {
+        calls = 0;
+        assert_int_equal(leave_open_scope(at), at == 11 ? 0 : at);
+        assert_int_equal(calls, at - 1);
+        for (size_t i = 0; i < calls; i++)
+            assert_int_equal(order[i], calls - i);
+    }
+}
+
+/* ---- Panics that pass by ---- */
+
+static const char *said;
+
+static void
+recover_it(void *arg)
+{
+    note(arg);
+    const struct sh_panic_value *value = sh_recover();
+    said = value == NULL ? NULL : value->message;
+}
+
+/* All three forms at once, with records beyond the eighth. */
+static NOINLINE void
+panic_past_every_form(void)
+{
+    SH_OPEN_SCOPE(scope);
+    struct sh_defer_record records[2];
+    for (uintptr_t i = 1; i <= 9; i++)
+        sh_defer_open(&scope, note, (void *)i);
+    sh_defer_record(&scope.scope, &records[0], note, (void *)10);
+    sh_defer(&scope.scope, note, (void *)11);
+    sh_defer_record(&scope.scope, &records[1], note, (void *)12);
+    sh_panic("passing by");
+}
+
+static NOINLINE bool
+survive_it(void (*work)(void))
+{
+    SH_SCOPE(scope);
+    sh_landing landing;
+    struct sh_defer_record record;
+    if (SH_RECOVERED(scope, landing))
+        return true;
+    sh_defer_record(&scope, &record, recover_it, (void *)50);
+    work();
+    return false;
+}
+
+static void
+test_panic_runs_open_and_stack_records_as_it_passes(void **state)
+{
+    (void)state;
+    static const size_t expected[] = {12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 50};
+    for (int round = 0; round < 3; round++) {
+        calls = 0;
+        assert_true(survive_it(panic_past_every_form));
+        assert_string_equal(said, "passing by");
+        assert_int_equal(calls, COUNT_OF(expected));
+        assert_memory_equal(order, expected, sizeof expected);
+    }
+}
+
+static NOINLINE int
+recover_in_open_scope(void)
+{
+    SH_OPEN_SCOPE(scope);
+    sh_landing landing;
+    if (SH_RECOVERED(scope.scope, landing))
+        return 1;
+    sh_defer_open(&scope, note, (void *)1);
+    sh_defer_open(&scope, recover_it, (void *)2);
+    sh_defer_open(&scope, note, (void *)3);
+    panic_past_every_form();
+    return 0;
+}
+
+static void
+test_open_scope_recovers(void **state)
+{
+    (void)state;
+    static const size_t last[] = {3, 2, 1};
+    calls = 0;
+    assert_int_equal(recover_in_open_scope(), 1);
+    assert_int_equal(calls, 15);
+    assert_memory_equal(&order[12], last, sizeof last);
+    assert_string_equal(said, "passing by");
+}
+
+static NOINLINE void
+defer_no_function(void)
+{
+    SH_OPEN_SCOPE(scope);
+    struct sh_defer_record record;
+    sh_defer_open(&scope, note, (void *)1);
+    sh_defer(&scope.scope, NULL, NULL);
+    sh_defer_record(&scope.scope, &record, NULL, NULL);
+    sh_defer_open(&scope, NULL, NULL);
+    sh_defer(&scope.scope, note, (void *)2);
+    note((void *)3); /* nothing has happened yet */
+}
+
+/* As in Go: when its turn comes. */
+static void
+test_no_function_panics_when_it_would_run(void **state)
+{
+    (void)state;
+    static const size_t expected[] = {3, 2, 1, 50};
+    calls = 0;
+    assert_true(survive_it(defer_no_function));
+    assert_int_equal(calls, COUNT_OF(expected));
+    assert_memory_equal(order, expected, sizeof expected);
+    assert_string_equal(said, "runtime error: invalid memory address or nil pointer dereference: "
+                              "sh_defer: call is NULL");
+}
+
 static NOINLINE void
 defer_many(size_t n)
 {
@@ -235,20 +367,6 @@ test_scope_that_ends_out_of_turn_is_fatal(void **state)
     assert_child_dies(end_out_of_turn, NULL, "a scope that began later has not ended");
 }
 
-static void
-defer_nothing(void *arg)
-{
-    sh_defer(arg, NULL, NULL);
-}
-
-static void
-test_no_function_to_call_is_fatal(void **state)
-{
-    (void)state;
-    struct sh_defer_scope scope = {0};
-    assert_child_dies(defer_nothing, &scope, "sh_defer: no function to call");
-}
-
 int
 main(void)
 {
@@ -260,9 +378,12 @@ main(void)
         cmocka_unit_test(test_scope_holds_its_arguments_until_it_is_run),
         cmocka_unit_test(test_scope_ends_with_its_block),
         cmocka_unit_test(test_open_records_take_no_memory_up_to_the_eighth),
+        cmocka_unit_test(test_open_scope_ends_with_an_early_return),
+        cmocka_unit_test(test_panic_runs_open_and_stack_records_as_it_passes),
+        cmocka_unit_test(test_open_scope_recovers),
+        cmocka_unit_test(test_no_function_panics_when_it_would_run),
         cmocka_unit_test(test_records_that_have_run_are_used_again),
         cmocka_unit_test(test_scope_that_ends_out_of_turn_is_fatal),
-        cmocka_unit_test(test_no_function_to_call_is_fatal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

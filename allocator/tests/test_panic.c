@@ -1,5 +1,6 @@
 /* Panics: order, who recovers, panics within panics, what is printed. Each case was checked against
    a Go program of the same shape (see the fidelity run). */
+/* run: native asan tsan */
 #include "check.h"
 
 #include <spanheap/panic.h>

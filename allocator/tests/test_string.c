@@ -105,6 +105,25 @@ read_at(void *index)
     sh_string_at(SH_STRING("abc"), *(size_t *)index);
 }
 
+/* Nobody can have such strings, but a length may be wrong. */
+static void
+join(void *len)
+{
+    struct sh_string s = {"abc", *(size_t *)len};
+    sh_string_concat(s, s);
+}
+
+static void
+test_concat_that_is_too_long_panics_in_the_words_of_go(void **state)
+{
+    (void)state;
+    size_t half = SIZE_MAX / 4 + 1, most = SIZE_MAX;
+    assert_child_panics(join, &half,
+                        "string concatenation too long: 4611686018427387904 bytes and "
+                        "4611686018427387904\n");
+    assert_child_panics(join, &most, "string concatenation too long: ");
+}
+
 static void
 test_impossible_bounds_panic_in_the_words_of_go(void **state)
 {
@@ -126,6 +145,7 @@ main(void)
         cmocka_unit_test(test_concat_copies_only_if_it_must),
         cmocka_unit_test(test_compare_is_by_bytes),
         cmocka_unit_test(test_bytes_and_strings_share_nothing),
+        cmocka_unit_test(test_concat_that_is_too_long_panics_in_the_words_of_go),
         cmocka_unit_test(test_impossible_bounds_panic_in_the_words_of_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,8 +108,11 @@ wild_case(void)
     X(channel_cap, sh_channel_cap(NOWHERE))                                                        \
     X(select, sh_select(NOWHERE, 2, true))                                                         \
     X(select_channel, sh_select((struct sh_select_case[]){wild_case()}, 1, true))                  \
+    X(timer_stop, sh_timer_stop(NOWHERE))                                                          \
+    X(timer_reset, sh_timer_reset(NOWHERE, 1))                                                     \
     X(ticker_stop, sh_ticker_stop(NOWHERE))                                                        \
-    X(closure_make, sh_closure_make(NOWHERE, NULL))                                                \
+    X(ticker_reset, sh_ticker_reset(NOWHERE, 1))                                                   \
+    X(closure_make, sh_closure_make(NOWHERE, &number))                                             \
     X(closure_call, sh_closure_call(NOWHERE, NULL))                                                \
     X(box, sh_box(&word, NOWHERE))                                                                 \
     X(defer, sh_defer(NOWHERE, do_nothing, NULL))                                                  \

@@ -24,6 +24,7 @@ sh_channel_make(const struct sh_type *element, size_t capacity)
 {
     size_t bytes, all;
     struct sh_channel *c;
+    refuse_nil(element, "sh_channel_make: element");
     if (__builtin_mul_overflow(element->size, capacity, &bytes) || bytes > PTRDIFF_MAX ||
         __builtin_add_overflow(bytes, sizeof *c, &all))
         panic_plain("makechan: size out of range: %zu elements of %zu bytes", capacity,
@@ -52,7 +53,7 @@ copy_value(const struct sh_channel *c, void *to, const void *from)
         sh_memmove(to, from, c->element->size);
     else if (c->element->size == sizeof(uint64_t))
         memcpy(to, from, sizeof(uint64_t));
-    else
+    else if (c->element->size > 0)
         memcpy(to, from, c->element->size);
 }
 
@@ -60,7 +61,7 @@ copy_value(const struct sh_channel *c, void *to, const void *from)
 static void
 hand_over(const struct sh_channel *c, void *to, const void *from)
 {
-    if (to != NULL && c->element->pointer_mask == NULL)
+    if (to != NULL && c->element->pointer_mask == NULL && c->element->size > 0)
         barrier_copy_over(to, from, c->element->size);
     else
         copy_value(c, to, from);
@@ -84,11 +85,18 @@ slot_at(const struct sh_channel *c, size_t i)
     return (char *)c->buffer + (at < c->cap ? at : at - c->cap) * c->element->size;
 }
 
+/* The lock is held, but sh_channel_len() reads it without. */
+static void
+set_count(struct sh_channel *c, size_t count)
+{
+    __atomic_store_n(&c->count, count, __ATOMIC_RELAXED);
+}
+
 static void
 append(struct sh_channel *c, const void *value)
 {
     copy_value(c, slot_at(c, c->count), value);
-    c->count++;
+    set_count(c, c->count + 1);
 }
 
 static void
@@ -99,7 +107,7 @@ take_first(struct sh_channel *c, void *value)
     if (c->element->pointer_mask != NULL)
         channel_clear(c, slot);
     c->first = c->first + 1 == c->cap ? 0 : c->first + 1;
-    c->count--;
+    set_count(c, c->count - 1);
 }
 
 /* ---- Sending and receiving ---- */
@@ -188,12 +196,23 @@ wait_at(struct sh_channel *c, struct wait_queue *queue, void *value, const char 
     return w.done;
 }
 
+const void *
+channel_nil_value(const struct sh_channel *c, const char *what)
+{
+    static const char nothing;
+    if (c->element->size > 0)
+        panic_nil(what);
+    return &nothing;
+}
+
 void
 sh_channel_send(struct sh_channel *c, const void *value)
 {
     struct parking *wake = NULL;
     if (unlikely(c == NULL))
         wait_for_ever("chan send (nil chan)", __builtin_return_address(0));
+    if (unlikely(value == NULL))
+        value = channel_nil_value(c, "sh_channel_send: value");
     soft_lock(&c->lock);
     enum channel_outcome outcome = channel_send_locked(c, value, &wake);
     bool sent = outcome == CHANNEL_DONE;
@@ -234,6 +253,8 @@ sh_channel_try_send(struct sh_channel *c, const void *value)
     struct parking *wake = NULL;
     if (c == NULL)
         return SH_CHANNEL_WOULD_WAIT;
+    if (unlikely(value == NULL))
+        value = channel_nil_value(c, "sh_channel_try_send: value");
     soft_lock(&c->lock);
     enum channel_outcome outcome = channel_send_locked(c, value, &wake);
     soft_unlock(&c->lock);

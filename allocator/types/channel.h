@@ -28,5 +28,8 @@ enum channel_outcome channel_receive_locked(struct sh_channel *c, void *value,
 /** Zeroes what a receiver of a closed channel gets. value may be NULL. */
 void channel_clear(const struct sh_channel *c, void *value);
 _Noreturn void channel_panic_closed(void);
+/** Where NULL is sent: panics, unless the elements have no size; then what to send. */
+const void *channel_nil_value(const struct sh_channel *c, const char *what)
+    __attribute__((cold, noinline));
 
 #endif

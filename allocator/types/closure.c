@@ -1,6 +1,5 @@
 #include <spanheap/closure.h>
 
-#include "heap/base.h"
 #include "types/panic.h"
 
 #include <string.h>
@@ -9,6 +8,7 @@
 void *
 sh_box(const struct sh_type *type, const void *initial)
 {
+    refuse_nil(type, "sh_box: type");
     void *box = sh_alloc_typed(type);
     if (initial != NULL)
         memcpy(box, initial, type->size);
@@ -18,16 +18,17 @@ sh_box(const struct sh_type *type, const void *initial)
 struct sh_closure *
 sh_closure_make(const struct sh_type *type, const void *captured)
 {
-    const struct sh_closure *closure = captured;
-    sh_require(type->size >= sizeof *closure && closure->function != NULL,
-               "sh_closure_make: type %s does not begin with a function to call", type->name);
+    refuse_nil(type, "sh_closure_make: type");
+    refuse_nil(captured, "sh_closure_make: captured");
+    sh_require(type->size >= sizeof(struct sh_closure),
+               "sh_closure_make: type %s does not begin with a struct sh_closure", type->name);
     return sh_box(type, captured);
 }
 
 void
 sh_closure_call(struct sh_closure *c, void *arg)
 {
-    if (unlikely(c == NULL))
-        panic_runtime("invalid memory address or nil pointer dereference");
+    refuse_nil(c, "sh_closure_call: c");
+    refuse_nil(c->function, "sh_closure_call: c->function");
     c->function(c, arg);
 }

@@ -5,7 +5,7 @@
 #include "types/defer.h"
 
 #include "collector/cycle.h"
-#include "heap/base.h"
+#include "types/panic.h"
 
 /* As large as Go 1.19's runtime._defer, so that a loop of defers holds what it holds there. */
 #define RECORD_B 80
@@ -50,13 +50,22 @@ defer_leave(struct sh_defer_scope *scope)
     scope->entered = false;
 }
 
+/* In place of no function: as in Go, it panics when it is run. */
+static void
+run_no_function(void *arg)
+{
+    (void)arg;
+    panic_nil("sh_defer: call");
+}
+
 void
 sh_defer_record(struct sh_defer_scope *scope, struct sh_defer_record *record,
                 void (*call)(void *arg), void *arg)
 {
-    sh_require(call != NULL, "sh_defer: no function to call");
+    refuse_nil(scope, "sh_defer_record: scope");
+    refuse_nil(record, "sh_defer_record: record");
     defer_enter(scope);
-    record->call = call;
+    record->call = likely(call != NULL) ? call : run_no_function;
     record->arg = arg;
     record->on_heap = false;
     record->older = scope->last;
@@ -73,10 +82,10 @@ take_defer_record(void)
 void
 sh_defer(struct sh_defer_scope *scope, void (*call)(void *arg), void *arg)
 {
-    sh_require(call != NULL, "sh_defer: no function to call");
+    refuse_nil(scope, "sh_defer: scope");
     defer_enter(scope);
     struct sh_defer_record *record = likely(kept.n > 0) ? kept.of[--kept.n] : take_defer_record();
-    record->call = call;
+    record->call = likely(call != NULL) ? call : run_no_function;
     cycle_fill(&record->arg, arg);
     record->on_heap = true;
     cycle_fill(&record->older, scope->last);
@@ -105,16 +114,24 @@ defer_pop(struct sh_defer_scope *scope)
     return taken;
 }
 
+/* Never inlined, as defer_pop() is not. */
+static __attribute__((noinline)) void
+end_scope(struct sh_defer_scope *scope, bool may_recover)
+{
+    flow_self.may_recover = may_recover;
+    if (scope->entered)
+        defer_leave(scope);
+}
+
 void
 sh_defer_run(struct sh_defer_scope *scope)
 {
+    refuse_nil(scope, "sh_defer_run: scope");
     bool may_recover = flow_self.may_recover;
     flow_self.may_recover = false;
     while (scope->last != NULL) {
         struct deferred next = defer_pop(scope);
         next.call(next.arg);
     }
-    flow_self.may_recover = may_recover;
-    if (scope->entered)
-        defer_leave(scope);
+    end_scope(scope, may_recover);
 }

@@ -71,6 +71,7 @@ sh_map_get(const struct sh_map *map, const void *key)
         return NULL;
     if (unlikely(map_state_of(map) & MAP_WRITING))
         sh_fatal("concurrent map read and map write");
+    key = map_key_given(map, key, "sh_map_get: key");
     struct map_place at = find_entry_of_kind(map, key);
     if (at.b == NULL)
         return NULL;
@@ -199,6 +200,7 @@ sh_map_slot(struct sh_map *map, const void *key)
 {
     if (unlikely(map == NULL))
         panic_plain("assignment to entry in nil map");
+    key = map_key_given(map, key, "sh_map_slot: key");
     switch (map->layout->kind) {
     case KEY_32:
         return assign_entry(map, key, KEY_32);
@@ -232,6 +234,7 @@ sh_map_set(struct sh_map *map, const void *key, const void *value)
     uint64_t copy[ENTRY_INLINE_MAX_B / sizeof(uint64_t)];
     if (unlikely(map == NULL))
         panic_plain("assignment to entry in nil map");
+    key = map_key_given(map, key, "sh_map_set: key");
     const struct map_part *part = &map->layout->element;
     if (unlikely(part->by_pointer)) {
         set_object(part, sh_map_slot(map, key), value);
@@ -249,6 +252,7 @@ sh_map_set(struct sh_map *map, const void *key, const void *value)
 struct sh_map *
 sh_map_make(struct sh_map_type *type, size_t hint)
 {
+    refuse_nil(type, "sh_map_make: type");
     const struct map_layout *layout = map_layout_of(type);
     size_t hint_b;
     if (__builtin_mul_overflow(hint, layout->bucket.size, &hint_b) || hint_b > ADDRESSES_END)

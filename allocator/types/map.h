@@ -22,7 +22,7 @@
 
 #include <spanheap/map.h>
 
-#include "heap/base.h"
+#include "types/panic.h"
 
 #include <string.h>
 
@@ -310,6 +310,18 @@ hash_word(uint64_t word, uint64_t seed)
 {
     return hash_mix(hash_mix(word ^ UINT64_C(0xa0761d6478bd642f), seed | 1) ^ seed,
                     UINT64_C(0xe7037ed1a0b428db));
+}
+
+/* The key, if there is one. A key of no size may be anywhere. */
+static inline const void *
+map_key_given(const struct sh_map *map, const void *key, const char *what)
+{
+    static const char nothing;
+    if (likely(key != NULL))
+        return key;
+    if (map->layout->key.type->size > 0)
+        panic_nil(what);
+    return &nothing;
 }
 
 /* The hash of a key of a kind that the compiler knows. */

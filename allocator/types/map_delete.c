@@ -97,6 +97,7 @@ sh_map_delete(struct sh_map *map, const void *key)
 {
     if (map == NULL || map->count == 0)
         return false;
+    key = map_key_given(map, key, "sh_map_delete: key");
     switch (map->layout->kind) {
     case KEY_32:
         return delete_key(map, key, KEY_32);

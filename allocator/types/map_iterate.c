@@ -103,6 +103,7 @@ end_iteration(struct sh_map_iterator *it)
 bool
 sh_map_next(struct sh_map_iterator *it)
 {
+    refuse_nil(it, "sh_map_next: it");
     struct sh_map *map = it->map;
     if (map == NULL || map->seed != it->seed)
         return end_iteration(it);

@@ -204,6 +204,8 @@ hash_long(const char *p, size_t size, uint64_t seed)
 uint64_t
 sh_hash_bytes(const void *data, size_t size, uint64_t seed)
 {
+    if (unlikely(data == NULL) && size > 0)
+        panic_nil("sh_hash_bytes: data");
     uint64_t h = likely(size <= 16) ? hash_short(data, size, seed) : hash_long(data, size, seed);
     return hash_mix(h ^ HASH_B, size ^ HASH_A);
 }
@@ -211,30 +213,37 @@ sh_hash_bytes(const void *data, size_t size, uint64_t seed)
 uint64_t
 sh_hash_int32(const void *key, uint64_t seed)
 {
+    refuse_nil(key, "sh_hash_int32: key");
     return hash_word(half_at(key), seed);
 }
 
 bool
 sh_equal_int32(const void *a, const void *b)
 {
+    refuse_nil(a, "sh_equal_int32: a");
+    refuse_nil(b, "sh_equal_int32: b");
     return half_at(a) == half_at(b);
 }
 
 uint64_t
 sh_hash_int64(const void *key, uint64_t seed)
 {
+    refuse_nil(key, "sh_hash_int64: key");
     return hash_word(word_at(key), seed);
 }
 
 bool
 sh_equal_int64(const void *a, const void *b)
 {
+    refuse_nil(a, "sh_equal_int64: a");
+    refuse_nil(b, "sh_equal_int64: b");
     return word_at(a) == word_at(b);
 }
 
 uint64_t
 sh_hash_string(const void *key, uint64_t seed)
 {
+    refuse_nil(key, "sh_hash_string: key");
     const struct sh_string *s = key;
     return sh_hash_bytes(s->data, s->len, seed);
 }
@@ -242,6 +251,8 @@ sh_hash_string(const void *key, uint64_t seed)
 bool
 sh_equal_string(const void *a, const void *b)
 {
+    refuse_nil(a, "sh_equal_string: a");
+    refuse_nil(b, "sh_equal_string: b");
     return sh_string_equal(*(const struct sh_string *)a, *(const struct sh_string *)b);
 }
 
@@ -249,6 +260,7 @@ sh_equal_string(const void *a, const void *b)
 uint64_t
 sh_hash_double(const void *key, uint64_t seed)
 {
+    refuse_nil(key, "sh_hash_double: key");
     double value = *(const double *)key;
     if (value == 0)
         return hash_word(0, seed);
@@ -258,12 +270,15 @@ sh_hash_double(const void *key, uint64_t seed)
 bool
 sh_equal_double(const void *a, const void *b)
 {
+    refuse_nil(a, "sh_equal_double: a");
+    refuse_nil(b, "sh_equal_double: b");
     return *(const double *)a == *(const double *)b;
 }
 
 uint64_t
 sh_hash_float(const void *key, uint64_t seed)
 {
+    refuse_nil(key, "sh_hash_float: key");
     double value = (double)*(const float *)key;
     return sh_hash_double(&value, seed);
 }
@@ -271,5 +286,7 @@ sh_hash_float(const void *key, uint64_t seed)
 bool
 sh_equal_float(const void *a, const void *b)
 {
+    refuse_nil(a, "sh_equal_float: a");
+    refuse_nil(b, "sh_equal_float: b");
     return *(const float *)a == *(const float *)b;
 }

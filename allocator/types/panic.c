@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 /*
  * A panic is an `unwinding` in the frame of the function that began it. It takes the thread's
  * scopes one by one and runs their calls on top of the stack, as Go does, so that nothing is lost
@@ -12,11 +13,13 @@
 #include "heap/os.h"
 #include "observe/symbols.h"
 #include "types/defer.h"
+#include "types/task.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PANIC_MAX_B 256
 #define PANIC_LINE_MAX_B (PANIC_MAX_B + 64)
@@ -58,17 +61,36 @@ print_panics(const struct unwinding *newest)
     return depth + 1;
 }
 
-static _Noreturn void
+/* Whose stack it is, and at its end where the task was started. */
+static __attribute__((noinline)) void
+print_stack_of_caller(void)
+{
+    char line[PANIC_LINE_MAX_B];
+    const struct task *t = task_self();
+    if (t == NULL)
+        snprintf(line, sizeof line, "thread %d", (int)gettid());
+    else
+        snprintf(line, sizeof line, "task %llu on thread %d",
+                 (unsigned long long)atomic_load(&t->number), (int)gettid());
+    symbols_print_stack(line, 3);
+    if (t != NULL)
+        os_write_error(line, task_format_start(line, sizeof line, t->started_by, t->started_at));
+}
+
+static __attribute__((noinline)) _Noreturn void
 die(void)
 {
     print_panics(flow_self.panics);
-    symbols_print_stack(2);
+    print_stack_of_caller();
     abort();
 }
 
 /* ---- Unwinding ---- */
 
-static _Noreturn void
+/* A deferred call may go on in another thread. What uses the thread's own is not inlined into the
+   function that makes the calls, where the compiler might keep the address. */
+
+static __attribute__((noinline)) _Noreturn void
 land(struct sh_defer_scope *scope)
 {
     while (flow_self.panics != NULL && (uintptr_t)flow_self.panics < (uintptr_t)scope)
@@ -90,20 +112,29 @@ abandon_below(const struct sh_defer_scope *scope)
     }
 }
 
+/* The innermost scope with a call to be run; NULL: there is none. */
+static __attribute__((noinline)) struct sh_defer_scope *
+next_scope(struct unwinding *u)
+{
+    struct sh_defer_scope *scope;
+    while ((scope = flow_self.scopes) != NULL && scope->last == NULL)
+        defer_leave(scope);
+    u->scope = scope;
+    if (scope == NULL)
+        return NULL;
+    abandon_below(scope);
+    flow_self.may_recover = true;
+    return scope;
+}
+
 static _Noreturn __attribute__((noinline)) void
 unwind(const struct sh_panic_value *value)
 {
     struct unwinding u = {.value = value, .outer = flow_self.panics};
+    struct sh_defer_scope *scope;
     flow_self.panics = &u;
-    while (flow_self.scopes != NULL) {
-        struct sh_defer_scope *scope = u.scope = flow_self.scopes;
-        if (scope->last == NULL) {
-            defer_leave(scope);
-            continue;
-        }
-        abandon_below(scope);
+    while ((scope = next_scope(&u)) != NULL) {
         struct deferred next = defer_pop(scope);
-        flow_self.may_recover = true;
         next.call(next.arg);
         if (u.recovered)
             land(scope);
@@ -114,6 +145,8 @@ unwind(const struct sh_panic_value *value)
 void
 sh_scope_land(struct sh_defer_scope *scope, sh_landing *landing)
 {
+    refuse_nil(scope, "SH_RECOVERED: scope");
+    refuse_nil(landing, "SH_RECOVERED: landing");
     defer_enter(scope);
     scope->landing = landing;
     scope->may_recover = flow_self.may_recover;
@@ -160,8 +193,15 @@ panic_plain(const char *format, ...)
 }
 
 void
+panic_nil(const char *what)
+{
+    panic_runtime("invalid memory address or nil pointer dereference: %s is NULL", what);
+}
+
+void
 sh_panic(const char *format, ...)
 {
+    refuse_nil(format, "sh_panic: format");
     va_list args;
     va_start(args, format);
     panic_with(false, "", format, args);

@@ -5,6 +5,7 @@
  *
  * A place is locked by a soft lock, under which nobody is stopped: whoever finds the world stopped
  * finds every pool whole. Memory is made before the lock is taken, since that may stop or collect.
+ * A marker may read it from then on, so that all that is written to it is a whole word.
  * The private item belongs to one thread, the place's owner, who needs no lock, but must not be
  * stopped either: so it never meets a collection that makes its place a victim's. A victim has no
  * owners; whoever comes takes the private items, too.
@@ -21,6 +22,7 @@
 #include "collector/world.h"
 #include "heap/alloc.h"
 #include "heap/watch.h"
+#include "types/panic.h"
 #include "types/soft_lock.h"
 
 #include <pthread.h>
@@ -140,16 +142,30 @@ take_private(struct place *p)
     return item;
 }
 
+/* Others look at both ends without the lock. */
+static void
+set_end(size_t *end, size_t i)
+{
+    __atomic_store_n(end, i, __ATOMIC_RELAXED);
+}
+
 static void *
 take_newest(struct place *p)
 {
-    return p->first == p->end ? NULL : take_at(p, --p->end);
+    if (p->first == p->end)
+        return NULL;
+    set_end(&p->end, p->end - 1);
+    return take_at(p, p->end);
 }
 
 static void *
 take_oldest(struct place *p)
 {
-    return p->first == p->end ? NULL : take_at(p, p->first++);
+    if (p->first == p->end)
+        return NULL;
+    void *item = take_at(p, p->first);
+    set_end(&p->first, p->first + 1);
+    return item;
 }
 
 /* ---- Getting ---- */
@@ -214,7 +230,7 @@ take_own_private(struct sh_pool *pool, struct cache *c, const struct cache *name
     cache_enter(c);
     struct sh_pool_items *items = __atomic_load_n(&pool->items, __ATOMIC_ACQUIRE);
     struct place *p = items == NULL ? NULL : place_of(items, c);
-    if (p != NULL && p->owner == name)
+    if (p != NULL && __atomic_load_n(&p->owner, __ATOMIC_RELAXED) == name)
         item = take_private(p);
     cache_leave(c);
     return item;
@@ -247,6 +263,7 @@ get_slow(struct sh_pool *pool, struct cache *c)
 void *
 sh_pool_get(struct sh_pool *pool)
 {
+    refuse_nil(pool, "sh_pool_get: pool");
     struct cache *c = cache_of_caller();
     void *item = take_own_private(pool, c, c);
     return likely(item != NULL) ? item : get_slow(pool, c);
@@ -262,7 +279,7 @@ items_of(struct sh_pool *pool)
         return items;
     size_t n = threads_numbers() + SPARE_PLACES;
     struct sh_pool_items *fresh = sh_alloc(sizeof *fresh + n * sizeof(struct place));
-    fresh->n = n;
+    __atomic_store_n(&fresh->n, n, __ATOMIC_RELAXED);
     return sh_compare_exchange(&pool->items, &none, fresh) ? fresh : none;
 }
 
@@ -270,7 +287,7 @@ static struct chain *
 make_chain(size_t cap)
 {
     struct chain *chain = sh_alloc(sizeof *chain + cap * sizeof(void *));
-    chain->cap = cap;
+    __atomic_store_n(&chain->cap, cap, __ATOMIC_RELAXED);
     return chain;
 }
 
@@ -282,9 +299,9 @@ replace_chain(struct place *p, struct chain *larger)
     if (n >= larger->cap || (p->chain != NULL && n < p->chain->cap))
         return;
     for (size_t i = 0; p->chain != NULL && i < n; i++)
-        larger->items[i] = *item_at(p, p->first + i);
-    p->first = 0;
-    p->end = n;
+        cycle_fill(&larger->items[i], *item_at(p, p->first + i));
+    set_end(&p->first, 0);
+    set_end(&p->end, n);
     sh_store(&p->chain, larger);
 }
 
@@ -293,7 +310,7 @@ static size_t
 try_put(struct place *p, struct cache *c, void *item)
 {
     if (p->owner == NULL)
-        p->owner = owner_name(c);
+        __atomic_store_n(&p->owner, owner_name(c), __ATOMIC_RELAXED);
     if (p->owner == owner_name(c) && p->private == NULL) {
         sh_store(&p->private, item);
         return 0;
@@ -302,7 +319,7 @@ try_put(struct place *p, struct cache *c, void *item)
     if (p->chain == NULL || n == p->chain->cap)
         return p->chain == NULL ? FIRST_CAP : 2 * p->chain->cap;
     sh_store(item_at(p, p->end), item);
-    p->end++;
+    set_end(&p->end, p->end + 1);
     return 0;
 }
 
@@ -312,7 +329,7 @@ put_own_private(struct sh_pool *pool, struct cache *c, void *item)
     cache_enter(c);
     struct sh_pool_items *items = __atomic_load_n(&pool->items, __ATOMIC_ACQUIRE);
     struct place *p = items == NULL ? NULL : place_of(items, c);
-    bool put = p != NULL && p->owner == c && p->private == NULL;
+    bool put = p != NULL && __atomic_load_n(&p->owner, __ATOMIC_RELAXED) == c && p->private == NULL;
     if (put)
         sh_store(&p->private, item);
     cache_leave(c);
@@ -346,7 +363,8 @@ put_slow(struct sh_pool *pool, struct cache *c, void *item)
         struct sh_pool_items *items = items_of(pool);
         struct place *p = place_of(items, c);
         soft_lock(&p->lock);
-        bool current = pool->items == items; /* no collection has begun since, nor will it now */
+        /* Whether no collection has begun since; none will now. */
+        bool current = __atomic_load_n(&pool->items, __ATOMIC_RELAXED) == items;
         if (current && larger != NULL)
             replace_chain(p, larger);
         size_t cap = current ? try_put(p, c, item) : 0;
@@ -360,6 +378,7 @@ put_slow(struct sh_pool *pool, struct cache *c, void *item)
 void
 sh_pool_put(struct sh_pool *pool, void *item)
 {
+    refuse_nil(pool, "sh_pool_put: pool");
     if (item == NULL)
         return;
     struct cache *c = cache_of_caller();

@@ -49,6 +49,7 @@ struct worker {
     struct flow home_flow;
     struct fiber home_fiber;
     uint32_t switches;
+    bool look_at_timers; /* after the switch */
 } __attribute__((aligned(CACHE_LINE_B)));
 
 static _Thread_local struct worker *worker_self __attribute__((tls_model("initial-exec")));
@@ -145,7 +146,7 @@ next_task(struct worker *w)
 {
     struct task *t = NULL;
     if (++w->switches % QUEUE_EVERY == 0) {
-        timer_run();
+        w->look_at_timers = true; /* not here: who parks may hold the lock of a channel */
         t = dequeue_task();
     }
     if (t == NULL)
@@ -189,7 +190,11 @@ arrive(void)
     if (w->after != NULL)
         w->after(w->after_arg);
     w->after = NULL;
+    bool look_at_timers = w->look_at_timers;
+    w->look_at_timers = false;
     cache_leave(cache_self);
+    if (look_at_timers)
+        timer_run();
 }
 
 /* Where a switch comes from, or leads to. */

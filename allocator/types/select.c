@@ -5,7 +5,7 @@
  */
 #include "types/channel.h"
 
-#include "heap/base.h"
+#include "types/panic.h"
 
 #define FEW_CASES 16
 
@@ -27,6 +27,19 @@ chance_below(uint32_t n)
     x ^= x << 5;
     chance_state = x;
     return (uint32_t)((uint64_t)x * n >> 32);
+}
+
+static void
+check_cases(const struct sh_select_case *cases, size_t n)
+{
+    if (unlikely(n > SH_SELECT_MAX))
+        panic_plain("sh_select: too many cases: %zu (max %d)", n, SH_SELECT_MAX);
+    if (n > 0)
+        refuse_nil(cases, "sh_select: cases");
+    for (size_t i = 0; i < n; i++)
+        if (unlikely(cases[i].kind == SH_SELECT_SEND && cases[i].value == NULL) &&
+            cases[i].channel != NULL)
+            channel_nil_value(cases[i].channel, "sh_select: the value of a case that sends");
 }
 
 /* ---- Orders ---- */
@@ -194,8 +207,7 @@ sh_select(struct sh_select_case *cases, size_t n, bool or_not)
 {
     struct sh_waiter waiters[FEW_CASES];
     uint32_t orders[2 * FEW_CASES];
-    sh_require(n <= SH_SELECT_MAX, "sh_select: %zu cases, at most %d are allowed", n,
-               SH_SELECT_MAX);
+    check_cases(cases, n);
     if (n > FEW_CASES)
         return select_of_many(cases, n, or_not, __builtin_return_address(0));
     struct select s = {cases, n, waiters, orders, orders + FEW_CASES};

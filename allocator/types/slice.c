@@ -68,6 +68,7 @@ cap_by(enum sh_slice_rule rule, bool has_pointers, size_t element_b, size_t old_
 size_t
 sh_slice_cap_by(enum sh_slice_rule rule, const struct sh_type *element, size_t old_cap, size_t need)
 {
+    refuse_nil(element, "sh_slice_cap_by: element");
     return cap_by(rule, element->pointer_mask != NULL, element->size, old_cap, need);
 }
 
@@ -101,6 +102,7 @@ sh_slice_set_rule(enum sh_slice_rule rule)
 struct sh_slice
 sh_slice_make(const struct sh_type *element, size_t len, size_t cap)
 {
+    refuse_nil(element, "sh_slice_make: element");
     size_t bytes;
     if (__builtin_mul_overflow(len, element->size, &bytes) || bytes > PTRDIFF_MAX)
         panic_runtime("makeslice: len out of range: %zu elements of %zu bytes", len, element->size);
@@ -135,21 +137,24 @@ grow_for(const struct sh_type *element, struct sh_slice s, size_t need)
 {
     size_t cap = sh_slice_cap_by(rule_now(), element, s.cap, need);
     struct sh_slice bigger = {sh_alloc_array(element, cap), s.len, cap};
-    if (s.len > 0) /* new, but a marker may see it already: pointers are copied whole */
+    if (s.len > 0) { /* new, but a marker may see it already: pointers are copied whole */
+        refuse_nil(s.data, "sh_slice_append: the array of a slice with elements");
         copy_elements(element, bigger.data, s.data, s.len);
+    }
     return bigger;
 }
 
 struct sh_slice
 sh_slice_append(const struct sh_type *element, struct sh_slice s, const void *src, size_t count)
 {
+    refuse_nil(element, "sh_slice_append: element");
     size_t need;
     if (__builtin_add_overflow(s.len, count, &need))
         panic_runtime("growslice: len out of range: %zu elements and %zu more", s.len, count);
     if (need > s.cap)
         s = grow_for(element, s, need);
-    sh_require(s.data != NULL || count == 0, "sh_slice_append: capacity %zu, but no array", s.cap);
     if (count > 0) {
+        refuse_nil(s.data, "sh_slice_append: the array of a slice with capacity");
         char *end = (char *)s.data + s.len * element->size;
         if (src != NULL)
             copy_elements(element, end, src, count);
@@ -164,6 +169,7 @@ struct sh_slice
 sh_slice_append_sized(const struct sh_type *element, struct sh_slice s, const void *src,
                       size_t count, size_t size)
 {
+    refuse_nil(element, "sh_append: element");
     sh_require(element->size == size, "sh_append: type %s has %zu bytes, the value has %zu",
                element->name, element->size, size);
     return sh_slice_append(element, s, src, count);
@@ -182,6 +188,7 @@ window_data(const struct sh_type *element, struct sh_slice s, size_t low, size_t
 struct sh_slice
 sh_slice_window(const struct sh_type *element, struct sh_slice s, size_t low, size_t high)
 {
+    refuse_nil(element, "sh_slice_window: element");
     if (unlikely(high > s.cap))
         panic_runtime("slice bounds out of range [:%zu] with capacity %zu", high, s.cap);
     if (unlikely(low > high))
@@ -193,6 +200,7 @@ struct sh_slice
 sh_slice_window3(const struct sh_type *element, struct sh_slice s, size_t low, size_t high,
                  size_t max)
 {
+    refuse_nil(element, "sh_slice_window3: element");
     if (unlikely(max > s.cap))
         panic_runtime("slice bounds out of range [::%zu] with capacity %zu", max, s.cap);
     if (unlikely(high > max))
@@ -205,8 +213,10 @@ sh_slice_window3(const struct sh_type *element, struct sh_slice s, size_t low, s
 void *
 sh_slice_at(const struct sh_type *element, struct sh_slice s, size_t i)
 {
+    refuse_nil(element, "sh_slice_at: element");
     if (unlikely(i >= s.len))
         panic_runtime("index out of range [%zu] with length %zu", i, s.len);
+    refuse_nil(s.data, "sh_slice_at: the array of a slice with elements");
     return (char *)s.data + i * element->size;
 }
 
@@ -215,16 +225,22 @@ sh_slice_at(const struct sh_type *element, struct sh_slice s, size_t i)
 size_t
 sh_slice_copy(const struct sh_type *element, struct sh_slice dst, struct sh_slice src)
 {
+    refuse_nil(element, "sh_slice_copy: element");
     size_t count = size_min(dst.len, src.len);
-    if (count > 0)
+    if (count > 0) {
+        refuse_nil(dst.data, "sh_slice_copy: the array of dst");
+        refuse_nil(src.data, "sh_slice_copy: the array of src");
         copy_elements(element, dst.data, src.data, count);
+    }
     return count;
 }
 
 struct sh_slice
 sh_slice_clone(const struct sh_type *element, struct sh_slice s)
 {
+    refuse_nil(element, "sh_slice_clone: element");
     if (s.len == 0)
         return (struct sh_slice){NULL, 0, 0};
+    refuse_nil(s.data, "sh_slice_clone: the array of a slice with elements");
     return sh_slice_append(element, (struct sh_slice){NULL, 0, 0}, s.data, s.len);
 }

@@ -14,6 +14,7 @@ sh_string_make(const char *data, size_t len)
 {
     if (len == 0)
         return (struct sh_string){NULL, 0};
+    refuse_nil(data, "sh_string_make: data");
     char *copy = sh_alloc_noscan(len);
     memcpy(copy, data, len);
     return (struct sh_string){copy, len};
@@ -22,6 +23,7 @@ sh_string_make(const char *data, size_t len)
 struct sh_string
 sh_string_from(const char *text)
 {
+    refuse_nil(text, "sh_string_from: text");
     return sh_string_make(text, strlen(text));
 }
 
@@ -34,6 +36,8 @@ sh_string_clone(struct sh_string s)
 char *
 sh_string_to_c(struct sh_string s)
 {
+    if (s.len > 0)
+        refuse_nil(s.data, "sh_string_to_c: s.data");
     char *copy = sh_alloc_noscan(s.len + 1);
     if (s.len > 0)
         memcpy(copy, s.data, s.len);
@@ -58,6 +62,7 @@ sh_string_at(struct sh_string s, size_t i)
 {
     if (unlikely(i >= s.len))
         panic_runtime("index out of range [%zu] with length %zu", i, s.len);
+    refuse_nil(s.data, "sh_string_at: s.data");
     return s.data[i];
 }
 
@@ -69,6 +74,8 @@ sh_string_concat(struct sh_string a, struct sh_string b)
         return a.len == 0 ? b : a;
     if (__builtin_add_overflow(a.len, b.len, &len) || len > PTRDIFF_MAX)
         panic_plain("string concatenation too long: %zu bytes and %zu", a.len, b.len);
+    refuse_nil(a.data, "sh_string_concat: a.data");
+    refuse_nil(b.data, "sh_string_concat: b.data");
     char *both = sh_alloc_noscan(len);
     memcpy(both, a.data, a.len);
     memcpy(both + a.len, b.data, b.len);
@@ -79,14 +86,23 @@ int
 sh_string_compare(struct sh_string a, struct sh_string b)
 {
     size_t common = size_min(a.len, b.len);
-    int order = common == 0 ? 0 : memcmp(a.data, b.data, common);
+    int order = 0;
+    if (common > 0) {
+        refuse_nil(a.data, "sh_string_compare: a.data");
+        refuse_nil(b.data, "sh_string_compare: b.data");
+        order = memcmp(a.data, b.data, common);
+    }
     return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
 }
 
 bool
 sh_string_equal(struct sh_string a, struct sh_string b)
 {
-    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+    if (a.len != b.len || a.len == 0)
+        return a.len == b.len;
+    refuse_nil(a.data, "sh_string_equal: a.data");
+    refuse_nil(b.data, "sh_string_equal: b.data");
+    return memcmp(a.data, b.data, a.len) == 0;
 }
 
 struct sh_slice
@@ -94,6 +110,7 @@ sh_string_to_bytes(struct sh_string s)
 {
     if (s.len == 0)
         return (struct sh_slice){(void *)(uintptr_t)s.data, 0, 0};
+    refuse_nil(s.data, "sh_string_to_bytes: s.data");
     size_t cap = sizeclass_round(s.len);
     struct sh_slice bytes = {sh_alloc_noscan(cap), s.len, cap};
     memcpy(bytes.data, s.data, s.len);

@@ -1,5 +1,5 @@
 /* Tasks for those who look at them: what there is, where it waits, what is left over. */
-#include "types/task.h"
+#include "types/panic.h"
 #include "types/timer.h"
 
 #include "collector/world.h"
@@ -27,7 +27,7 @@ void
 sh_task_sleep(uint64_t ns)
 {
     if (task_self() != NULL)
-        timer_wait(os_now_ns() + ns, __builtin_return_address(0));
+        timer_wait(timer_due(ns), __builtin_return_address(0));
     else
         world_safe_call(sleep_in_safety, &ns);
 }
@@ -81,6 +81,8 @@ size_t
 sh_tasks_read(uint64_t after, struct sh_task_info *out, size_t max)
 {
     struct task_reading r = {after, os_now_ns(), out, 0, max};
+    if (max > 0)
+        refuse_nil(out, "sh_tasks_read: out");
     stacks_each(read_task, &r);
     size_t read = size_min(r.n, max);
     if (read > 1)
@@ -113,16 +115,23 @@ format_waiting(char *text, size_t size, const struct sh_task_info *info)
     return n < 0 ? 0 : (size_t)n;
 }
 
+size_t
+task_format_start(char *line, size_t size, uint64_t started_by, const void *started_at)
+{
+    char by[64];
+    snprintf(by, sizeof by, started_by == 0 ? "started at " : "started by task %llu at ",
+             (unsigned long long)started_by);
+    return format_code(line, size, by, started_at, true);
+}
+
 static void
 dump_one(int fd, const struct sh_task_info *info)
 {
-    char text[4 * DUMP_LINE_MAX_B], by[64];
+    char text[4 * DUMP_LINE_MAX_B];
     size_t n = format_waiting(text, sizeof text, info);
-    snprintf(by, sizeof by, info->started_by == 0 ? "started at " : "started by task %llu at ",
-             (unsigned long long)info->started_by);
     n += format_code(text + n, sizeof text - n, "waits at ", info->waits_at, true);
     n += format_code(text + n, sizeof text - n, "runs ", info->runs, false);
-    n += format_code(text + n, sizeof text - n, by, info->started_at, true);
+    n += task_format_start(text + n, sizeof text - n, info->started_by, info->started_at);
     text[n++] = '\n';
     for (size_t at = 0; at < n;) {
         ssize_t wrote = write(fd, text + at, n - at);
@@ -132,18 +141,24 @@ dump_one(int fd, const struct sh_task_info *info)
     }
 }
 
-size_t
-sh_tasks_dump(int fd)
+static size_t
+dump_tasks(int fd, uint64_t after)
 {
-    size_t n = sh_tasks_read(0, NULL, 0), room = n + 16;
+    size_t n = sh_tasks_read(after, NULL, 0), room = n + 16;
     struct sh_task_info *all = malloc(room * sizeof *all);
     if (all == NULL)
         return 0;
-    n = size_min(sh_tasks_read(0, all, room), room);
+    n = size_min(sh_tasks_read(after, all, room), room);
     for (size_t i = 0; i < n; i++)
         dump_one(fd, &all[i]);
     free(all);
     return n;
+}
+
+size_t
+sh_tasks_dump(int fd)
+{
+    return dump_tasks(fd, 0);
 }
 
 /* ---- Leaks ---- */
@@ -151,12 +166,23 @@ sh_tasks_dump(int fd)
 size_t
 sh_tasks_leaked(uint64_t after, uint64_t timeout_ns, struct sh_task_info *out, size_t max)
 {
-    uint64_t end_ns = os_now_ns() + timeout_ns, pause_ns = 1000000;
+    uint64_t end_ns = timer_due(timeout_ns), pause_ns = 1000000;
     size_t n;
+    if (max > 0)
+        refuse_nil(out, "sh_tasks_leaked: out");
     while ((n = sh_tasks_read(after, out, max)) > 0 && os_now_ns() < end_ns) {
         uint64_t left_ns = end_ns - os_now_ns();
         sh_task_sleep(pause_ns < left_ns ? pause_ns : left_ns);
         pause_ns = 2 * pause_ns < 100000000 ? 2 * pause_ns : 100000000;
     }
+    return n;
+}
+
+size_t
+sh_tasks_print_leaked(int fd, uint64_t after, uint64_t timeout_ns)
+{
+    size_t n = sh_tasks_leaked(after, timeout_ns, NULL, 0);
+    if (n > 0)
+        dump_tasks(fd, after);
     return n;
 }

@@ -57,6 +57,11 @@ void stacks_check(const struct task *t);
 /** Scans the stack of a task that is about to be run, if a collection needs that. */
 void stacks_before_run(struct task *t);
 
+/* ---- For those who look: task.c ---- */
+
+/** One line that says where a task was started. Returns its length. */
+size_t task_format_start(char *line, size_t size, uint64_t started_by, const void *started_at);
+
 /* ---- Scheduling: scheduler.c ---- */
 
 /** The running task; NULL: the caller is a thread. */

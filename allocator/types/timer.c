@@ -1,11 +1,10 @@
 /*
  * A binary heap by the time that is due. It is a root, as the channels in it are held by nobody
- * else perhaps; entries that are gone are zero.
+ * else perhaps; entries that are gone are zero. Its lock is taken before that of a channel.
  */
 #include "types/timer.h"
 
-#include "heap/os.h"
-#include "types/soft_lock.h"
+#include "types/channel.h"
 
 #include <string.h>
 
@@ -123,6 +122,18 @@ unlock_timers_and_call(void *arg)
     task_call_watcher();
 }
 
+/* Takes the timer of a channel out, if there is one. The lock is held. */
+static bool
+take_timer_of(const struct sh_channel *channel)
+{
+    for (size_t i = 0; i < timers.n; i++)
+        if (timers.heap[i].channel == channel) {
+            take_timer_at(i);
+            return true;
+        }
+    return false;
+}
+
 void
 timer_wait(uint64_t due_ns, const void *at)
 {
@@ -131,28 +142,27 @@ timer_wait(uint64_t due_ns, const void *at)
     task_park(is_next ? unlock_timers_and_call : unlock_timers, NULL, "sleep", NULL, at);
 }
 
-void
-timer_send(uint64_t due_ns, uint64_t period_ns, struct sh_channel *channel)
+bool
+timer_send(uint64_t due_ns, uint64_t period_ns, struct sh_channel *channel, bool is_new)
 {
     task_have_workers();
     lock_with_room();
+    bool was_there = !is_new && take_timer_of(channel);
     bool is_next = add_timer((struct timer){due_ns, period_ns, NULL, channel});
     soft_unlock(&timers.lock);
     if (is_next)
         task_call_watcher();
+    return was_there;
 }
 
-void
+bool
 timer_stop(const struct sh_channel *channel)
 {
     soft_lock(&timers.lock);
-    for (size_t i = 0; i < timers.n; i++)
-        if (timers.heap[i].channel == channel) {
-            take_timer_at(i);
-            break;
-        }
+    bool was_there = take_timer_of(channel);
     note_earliest();
     soft_unlock(&timers.lock);
+    return was_there;
 }
 
 /* ---- Running ---- */
@@ -172,29 +182,41 @@ take_due(uint64_t now_ns)
     return due;
 }
 
-static void
-run_timer(const struct timer *due)
+/* The timers' lock is held, so that nothing comes once a timer has been stopped. Returns who has to
+   be woken. A channel that is full, or that the program has closed, gets nothing. */
+static struct parking *
+send_time(struct sh_channel *c)
 {
+    struct parking *wake = NULL;
+    soft_lock(&c->lock);
     uint64_t now_ns = os_now_ns();
-    if (due->task != NULL)
-        task_ready(due->task);
-    else if (due->channel != NULL)
-        sh_channel_try_send(due->channel, &now_ns);
+    channel_send_locked(c, &now_ns, &wake);
+    soft_unlock(&c->lock);
+    return wake;
 }
 
 uint64_t
 timer_run(void)
 {
+    uint64_t now_ns = 0; /* one for all, or a ticker of a few ns would have no end */
     for (;;) {
-        uint64_t earliest_ns = atomic_load(&timers.earliest_ns), now_ns;
-        if (earliest_ns == 0 || earliest_ns > (now_ns = os_now_ns()))
+        uint64_t earliest_ns = atomic_load(&timers.earliest_ns);
+        if (earliest_ns != 0 && now_ns == 0)
+            now_ns = os_now_ns();
+        if (earliest_ns == 0 || earliest_ns > now_ns)
             return earliest_ns;
         struct timer due = {0};
+        struct parking *wake = NULL;
         soft_lock(&timers.lock);
         if (timers.n > 0 && timers.heap[0].due_ns <= now_ns)
             due = take_due(now_ns);
+        if (due.channel != NULL)
+            wake = send_time(due.channel);
         soft_unlock(&timers.lock);
-        run_timer(&due);
+        if (due.task != NULL)
+            task_ready(due.task);
+        if (wake != NULL)
+            wait_wake(wake);
     }
 }
 

@@ -13,6 +13,7 @@ unlock_group(void *group)
 void
 sh_wait_group_add(struct sh_wait_group *group, int64_t delta)
 {
+    refuse_nil(group, "sh_wait_group_add: group");
     soft_lock(&group->lock);
     int64_t count = group->count + delta;
     if (unlikely(count < 0)) {
@@ -36,6 +37,7 @@ sh_wait_group_add(struct sh_wait_group *group, int64_t delta)
 void
 sh_wait_group_done(struct sh_wait_group *group)
 {
+    refuse_nil(group, "sh_wait_group_done: group");
     sh_wait_group_add(group, -1);
 }
 
@@ -43,6 +45,7 @@ void
 sh_wait_group_wait(struct sh_wait_group *group)
 {
     struct parking p;
+    refuse_nil(group, "sh_wait_group_wait: group");
     soft_lock(&group->lock);
     if (group->count == 0) {
         soft_unlock(&group->lock);

@@ -14,7 +14,7 @@ from harness.exports.source import Source
 
 NAME = "junit"
 WHAT = "JUnit XML: a test case a figure"
-FAILURES = ("worse", "broken", "missed", "different")
+FAILURES = ("worse", "broken", "missed", "different", "drift")
 ERRORS = ("failed", "not measured")
 SKIPPED = ("unclear", "not judged", "elided", "new", "changed source", "another place",
            "not compared")

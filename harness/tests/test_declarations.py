@@ -81,17 +81,36 @@ def test_cplusplus_takes_the_header() -> None:
     assert done.returncode == 0 and "attribute" not in done.stderr, done.stderr
 
 
-def test_every_function_that_takes_a_pointer_is_tested_with_a_wild_one() -> None:
+def called_in(*names: str) -> set[str]:
+    """The library's functions that these test programs call."""
     tests = here().allocator / "tests"
-    called = set(re.findall(r"\b(sh_\w+)\(", "".join(
-        (tests / f"test_{name}.c").read_text(encoding="utf-8")
-        for name in ("bad_calls", "wild_pointers"))))
-    include = here().allocator / "include"
+    return set(re.findall(r"\b(sh_\w+)\(", "".join(
+        (tests / f"test_{name}.c").read_text(encoding="utf-8") for name in names)))
+
+
+def declared_in(*headers: Path) -> set[str]:
+    """The functions that take a pointer, or a struct."""
     declared: set[str] = set()
-    for header in (include / "spanheap.h", *(include / "spanheap").glob("*.h")):
+    for header in headers:
         text = re.sub(r"/\*.*?\*/", "", header.read_text(encoding="utf-8"), flags=re.DOTALL)
         functions = re.findall(r"SH_API\b[^;]*?\b(sh_\w+)\(([^;]*?)\)[^()]*?(?:\([^;]*)?;", text)
         declared |= {name for name, arguments in functions
                      if "*" in arguments or "struct" in arguments}
+    return declared
+
+
+def test_every_function_that_takes_a_pointer_is_tested_with_a_wild_one() -> None:
+    include = here().allocator / "include"
+    declared = declared_in(include / "spanheap.h", *(include / "spanheap").glob("*.h"))
     assert len(declared) > 80
+    called = called_in("bad_calls", "wild_pointers")
     assert declared <= called, sorted(declared - called)
+
+
+def test_every_function_of_the_types_that_takes_a_pointer_is_tested_with_null() -> None:
+    headers = (here().allocator / "include" / "spanheap").glob("*.h")
+    declared = declared_in(*(header for header in headers if header.name != "explain.h"))
+    assert len(declared) > 60
+    called = called_in("nil_arguments")
+    elsewhere = {"sh_panic_value", "sh_task_start"}  # any value is one; fatal, as in Go
+    assert declared <= called | elsewhere, sorted(declared - called - elsewhere)

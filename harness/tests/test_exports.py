@@ -99,6 +99,16 @@ def test_junit_has_no_forbidden_character(source: Source) -> None:
     assert failure is not None and failure.text == "bell ? & <tag>"
 
 
+@pytest.mark.parametrize(("verdict", "kind"), [
+    ("drift", "failure"), ("not compared", "skipped"), ("same", None),
+    ("differs as declared", None)])
+def test_junit_fails_where_a_fact_has_drifted(verdict: str, kind: str | None) -> None:
+    row = target.row("sizes/a", "fact", value=1.0, peer=2.0, goal="exact", verdict=verdict)
+    text = exports.FORMATS["junit"].export(Source([], target.document("fidelity", {}, [row])))
+    case = ElementTree.fromstring(text).find(".//testcase")
+    assert case is not None and [element.tag for element in case] == ([kind] if kind else [])
+
+
 def test_openmetrics_is_read_by_its_tool(source: Source) -> None:
     parser = pytest.importorskip("prometheus_client.openmetrics.parser")
     families = list(parser.text_string_to_metric_families(

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -159,11 +160,48 @@ def test_page_and_figures_hold_every_fact() -> None:
     jsonschema.validate(document, target.schema())
     rows = document["rows"]
     assert isinstance(rows, list)
-    assert [row["met"] for row in rows] == [False, False]
+    assert [row["met"] for row in rows] == [False, False, None, None]
     assert rows[0]["ratio"] == 2.0
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(fidelity.table(verdicts))
     assert "differs as declared" in console.export_text()
+
+
+def rows_of(go: facts.Values, ours: facts.Values) -> list[dict[str, Any]]:
+    found = fidelity.document({"git": None, "machine": {}}, [facts.judge(fact(), go, ours)])
+    jsonschema.validate(found, target.schema())
+    rows = found["rows"]
+    assert isinstance(rows, list)
+    return rows
+
+
+def test_figures_of_every_key_are_kept() -> None:
+    rows = rows_of({"a": 1.0, "b": 4.0, "t": "x y"}, {"a": 1.0, "b": 2.0, "t": "x y"})
+    assert [(row["id"], row["metric"]) for row in rows] == [
+        ("a-fact/b", "fact"), ("a-fact/a", "fact_key"), ("a-fact/b", "fact_key"),
+        ("a-fact/t", "fact_key")]
+    assert [(row["value"], row["peer"]) for row in rows[1:]] == [(1.0, 1.0), (2.0, 4.0),
+                                                                (3.0, 3.0)]
+    assert rows[3]["reason"] == "a text of 3 characters, the same"
+
+
+def test_texts_have_figures_and_a_reason() -> None:
+    same = rows_of({"a": "1 2 3 ", "b": "x"}, {"a": "1 2 3 ", "b": "x"})[0]
+    assert (same["value"], same["peer"], same["ratio"]) == (2.0, 2.0, 1.0)
+    assert same["reason"] == "2 compared, all the same"
+    rows = rows_of({"a": "1 2 3 ", "b": "x"}, {"a": "1 2 4 ", "b": "x"})
+    assert rows[0]["id"] == "a-fact/a" and rows[0]["met"] is False
+    assert (rows[0]["value"], rows[0]["peer"]) == (1.0, 2.0)
+    assert rows[0]["reason"] == ("the first that differs is a: texts, which differ from character 5"
+                                 " on: Go 3 , here 4 ")
+    assert (rows[1]["value"], rows[1]["peer"]) == (4.0, 6.0)
+
+
+def test_key_of_one_side_has_a_reason_in_place_of_figures() -> None:
+    rows = rows_of({"a": 1.0, "t": "x"}, {"a": 1.0})
+    assert rows[0]["reason"] == "the first that differs is t: spanheap says nothing of it"
+    assert (rows[0]["value"], rows[0]["peer"]) == (1.0, 2.0)
+    assert rows[2]["value"] is None and rows[2]["reason"] == "spanheap says nothing of it"
 
 
 def test_program_that_fails_is_told_with_its_words(tmp_path: Path) -> None:

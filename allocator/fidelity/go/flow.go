@@ -10,7 +10,7 @@ import (
 
 // ---- sync.Pool ----
 
-var made int
+var made, hits int
 
 func makeBuffer() any {
 	made++
@@ -26,38 +26,58 @@ func putNew(n int) {
 		items = append(items, makeBuffer())
 	}
 	for _, item := range items {
-		buffers.Put(item)
+		put(item)
 	}
-	made = 0
+	made, hits = 0, 0
 }
 
-func missesOf(n int) float64 {
-	made = 0
+// What is put is marked, and so known again.
+func put(item any) {
+	(*item.(*[]byte))[0] = 1
+	buffers.Put(item)
+}
+
+func get() any {
+	item := buffers.Get()
+	first := &(*item.(*[]byte))[0]
+	hits += int(*first)
+	*first = 0
+	return item
+}
+
+func recordBoth(what string) {
+	recordNumber("pool/hits/"+what, float64(hits))
+	recordNumber("pool/misses/"+what, float64(made))
+}
+
+func getMany(n int) {
+	made, hits = 0, 0
 	for i := 0; i < n; i++ {
-		buffers.Get()
+		get()
 	}
-	return float64(made)
 }
 
 func pool() {
 	runtime.GOMAXPROCS(1) // items of other processors' private places are not got
-	recordNumber("pool/misses/empty", missesOf(5))
+	getMany(5)
+	recordBoth("empty")
 	putNew(10)
-	recordNumber("pool/misses/15 after 10 were put", missesOf(15))
+	getMany(15)
+	recordBoth("15 after 10 were put")
 	for collections := 0; collections <= 3; collections++ {
 		putNew(10)
 		for i := 0; i < collections; i++ {
 			runtime.GC()
 		}
-		recordNumber(fmt.Sprintf("pool/misses/10 after 10 were put and %d collections",
-			collections), missesOf(10))
+		getMany(10)
+		recordBoth(fmt.Sprintf("10 after 10 were put and %d collections", collections))
 	}
 	putNew(1)
 	for i := 0; i < 5; i++ {
-		buffers.Put(buffers.Get())
+		put(get())
 		runtime.GC()
 	}
-	recordNumber("pool/misses/used in each of 5 cycles", float64(made))
+	recordBoth("used in each of 5 cycles")
 	debug.SetGCPercent(-1)
 	buffers.Put(buffers.Get())
 	start := allocatedNow()
@@ -246,6 +266,43 @@ func lateOutside() {
 
 func withoutPanic() { defer recoverIt() }
 
+// The words that both sides have; behind them stands here which pointer it was.
+func recoverWords() {
+	const most = 64
+	text := fmt.Sprint(recover())
+	if len(text) > most {
+		text = text[:most]
+	}
+	note(text)
+}
+
+func noFunction() {
+	defer recoverWords()
+	defer say("older")
+	var nothing func()
+	defer nothing()
+	defer say("newer")
+	say("body")
+}
+
+func pastNine() {
+	defer recoverIt()
+	nine()
+}
+
+func nine() {
+	defer say("1")
+	defer say("2")
+	defer say("3")
+	defer say("4")
+	defer say("5")
+	defer say("6")
+	defer say("7")
+	defer say("8")
+	defer say("9")
+	panic("past nine")
+}
+
 func doNothing() {}
 
 func holdMany() {
@@ -263,7 +320,8 @@ func defers() {
 		run  func()
 	}{{"order", inOrder}, {"recovered", recovered}, {"recovered twice", recoveredTwice},
 		{"replaced", replaced}, {"nested", nested}, {"late", lateOutside},
-		{"without panic", withoutPanic}} {
+		{"without panic", withoutPanic}, {"no function", noFunction},
+		{"past nine", pastNine}} {
 		words = ""
 		c.run()
 		recordText("defer/"+c.name, words)

@@ -11,6 +11,35 @@ import (
 	"unsafe"
 )
 
+// What a request is given, by the bytes that one more object counts. Below 16 bytes objects share a
+// block unless they hold pointers, and what holds some is of words; there it is the capacity of a
+// slice.
+func sizesOfObjects() string {
+	var text strings.Builder
+	before := uint64(0)
+	for n := 1; n <= 40000; n++ {
+		size := uint64(cap(append([]byte(nil), make([]byte, n)...)))
+		if n >= 16 {
+			size = ^uint64(0)
+			for try := 0; try < 2; try++ { // the runtime itself may allocate meanwhile
+				start := allocatedNow()
+				sinkBytes = make([]byte, n)
+				if bytes := allocatedNow().bytes - start.bytes; bytes < size {
+					size = bytes
+				}
+			}
+		}
+		if size != before {
+			fmt.Fprintf(&text, "%d:%d ", n, size)
+		}
+		before = size
+		if n%4000 == 0 {
+			runtime.GC()
+		}
+	}
+	return text.String()
+}
+
 func sizes() {
 	var text strings.Builder
 	before := 0
@@ -21,8 +50,9 @@ func sizes() {
 		}
 		before = c
 	}
-	recordText("size/first:usable", text.String())
+	recordText("size/first:capacity", text.String())
 	debug.SetGCPercent(-1)
+	recordText("size/first:object", sizesOfObjects())
 	for n := 1; n < 16; n++ {
 		least := ^uint64(0) // what the runtime itself allocates comes on top of it now and then
 		for try := 0; try < 10; try++ {

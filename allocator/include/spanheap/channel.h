@@ -26,7 +26,8 @@ struct sh_channel;
  * overflows. The descriptor must outlive the channel. */
 SH_API struct sh_channel *sh_channel_make(const struct sh_type *element, size_t capacity);
 
-/** Sends a copy of *value; may wait. Panics if the channel is closed, also while it waits. */
+/** Sends a copy of *value; may wait. Panics if the channel is closed, also while it waits. value
+ * may be NULL if elements have no size. */
 SH_API void sh_channel_send(struct sh_channel *c, const void *value);
 /** Receives into *value (NULL: drops it); may wait. False: the channel is closed and empty, and
  * *value is zero. */
@@ -53,7 +54,7 @@ enum sh_select_kind { SH_SELECT_SEND, SH_SELECT_RECEIVE };
 /** One case of a select. */
 struct sh_select_case {
     struct sh_channel *channel; /**< NULL: this case is never ready */
-    void *value;                /**< to send, or where to; NULL: the value is dropped */
+    void *value;                /**< to send; or where to, NULL: what comes is dropped */
     enum sh_select_kind kind;
     bool received; /**< set: false if the channel was closed and empty */
 };
@@ -62,22 +63,41 @@ struct sh_select_case {
 /**
  * Does one of n cases that can be done, chosen at random among them; waits if none can, unless
  * or_not: then it returns SH_SELECT_NONE. Returns the number of the case. n 0 waits for ever.
- * Panics as sending does. Fatal above SH_SELECT_MAX cases.
+ * Panics as sending does, and above SH_SELECT_MAX cases, as Go's reflect.Select.
  */
 SH_API size_t sh_select(struct sh_select_case *cases, size_t n, bool or_not);
 
-/** A channel of uint64_t with room for one, to which the time (CLOCK_MONOTONIC, ns) is sent once,
- * after ns. */
+/* Timers and tickers: channels of uint64_t with room for one, to which the time (CLOCK_MONOTONIC,
+ * ns) is sent, never early. One that runs is kept alive by that. */
+
+/** The channel of a timer that runs out once, after ns. */
 SH_API struct sh_channel *sh_after(uint64_t ns);
 
-/** Sends the time each ns to a channel with room for one; a tick that nobody takes is dropped. */
+/** Go's time.Timer: the same, to be stopped or started anew. */
+struct sh_timer {
+    struct sh_channel *channel; /**< of uint64_t */
+};
+SH_API struct sh_timer sh_timer_start(uint64_t ns);
+/**
+ * Nothing is sent any more. True: the call has stopped it; false: it has run out, or was stopped,
+ * before. As in Go until 1.22 the channel is neither closed nor emptied: what a timer that has run
+ * out has sent may still lie there. Panics on a timer that was never started, as sh_timer_reset().
+ */
+SH_API bool sh_timer_stop(struct sh_timer *timer);
+/** Starts it anew: it runs out after ns. Returns what sh_timer_stop() would have; the channel is
+ * not emptied either. */
+SH_API bool sh_timer_reset(struct sh_timer *timer, uint64_t ns);
+
+/** Go's time.Ticker: sends the time each ns; a tick that nobody has room for is dropped. */
 struct sh_ticker {
     struct sh_channel *channel; /**< of uint64_t */
 };
 /** Panics if ns is 0. */
 SH_API struct sh_ticker sh_ticker_start(uint64_t ns);
-/** No more ticks; the channel is not closed. */
+/** No more ticks from here on; the channel is neither closed nor emptied. */
 SH_API void sh_ticker_stop(struct sh_ticker *ticker);
+/** Another period, which begins now; starts one that was stopped. Panics if ns is 0. */
+SH_API void sh_ticker_reset(struct sh_ticker *ticker, uint64_t ns);
 
 /** Of a uint64_t, for channels of times and the like. */
 SH_API extern const struct sh_type sh_uint64_type;

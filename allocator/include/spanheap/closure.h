@@ -33,10 +33,10 @@ struct sh_closure {
 };
 
 /** A copy of *captured, a struct of the given type that begins with a struct sh_closure, on the
- * heap. Fatal if its function is NULL. */
+ * heap. Fatal if the type is too small to begin so. */
 SH_API struct sh_closure *sh_closure_make(const struct sh_type *type, const void *captured);
 
-/** Calls it. Panics as Go does if c is NULL. */
+/** Calls it. Panics as Go does if c, or its function, is NULL. */
 SH_API void sh_closure_call(struct sh_closure *c, void *arg);
 
 /** A variable on the heap, for those who share it: a copy of *initial (NULL: zero). */

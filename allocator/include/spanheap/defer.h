@@ -12,8 +12,15 @@
  *   sh_defer_record()   in a variable of the caller's: Go's "stack record";
  *   sh_defer_open()     in the scope itself, at most SH_OPEN_MAX of them: Go's "open-coded" form.
  *
- * A scope that is not made by SH_SCOPE is a variable that is zero, and is ended by sh_defer_run().
- * Scopes of a thread nest like its functions: one that began later ends earlier.
+ * How it differs from Go, whose compiler picks a form for the whole function. More than eight
+ * defers, one in a loop, or more than 15 as the product of returns and defers: then no call of the
+ * function is open-coded; those outside of loops get stack records, those in loops heap records.
+ * Here the caller picks, call by call, since C cannot count them when it compiles: the first
+ * eight of a scope stay open, each further one takes a heap record, and a loop or a return too many
+ * changes nothing. Order, early return and panics are the same in all forms, here as there.
+ *
+ * A scope that is not made by SH_SCOPE is a local variable that is zero, and is ended by
+ * sh_defer_run(). Scopes of a thread nest like its functions: one that began later ends earlier.
  */
 #ifndef SPANHEAP_DEFER_H
 #define SPANHEAP_DEFER_H
@@ -44,8 +51,8 @@ struct sh_defer_scope {
 /** A scope for the block in which it stands. */
 #define SH_SCOPE(name) __attribute__((cleanup(sh_defer_run))) struct sh_defer_scope name = {0}
 
-/** Adds call(arg) to the scope. Fatal if call is NULL. Allocates one record (80 bytes), if none is
- * kept. */
+/** Adds call(arg) to the scope. Allocates one record (80 bytes), if none is kept. As in Go, call
+ * may be NULL, and panics as a nil dereference when its turn comes. */
 SH_API void sh_defer(struct sh_defer_scope *scope, void (*call)(void *arg), void *arg);
 
 /**
@@ -82,7 +89,9 @@ sh_open_begin(struct sh_open_scope *s)
 static inline void
 sh_defer_open(struct sh_open_scope *s, void (*call)(void *arg), void *arg)
 {
-    if (s->used < SH_OPEN_MAX)
+    if (s == NULL)
+        sh_defer(NULL, call, arg); /* panics */
+    else if (s->used < SH_OPEN_MAX)
         sh_defer_record(&s->scope, &s->open[s->used++], call, arg);
     else
         sh_defer(&s->scope, call, arg);

@@ -17,13 +17,16 @@
  * How it differs from Go. C cannot return to a caller by itself: the landing says where to go on,
  * and a scope without one cannot recover (sh_recover() returns NULL there). The way there is a
  * longjmp: what the C standard says of it holds (a local that changed after SH_RECOVERED has to be
- * volatile), and clean-up attributes of the frames in between do not run: use sh_defer().
- * sh_recover() counts in functions that the deferred call calls, too. All else is as there: a panic
- * in a deferred call takes the place of the first one, the calls that are left still run, and an
- * inner panic that is recovered inside a deferred call lets the outer one go on.
+ * volatile), and clean-up attributes of the frames in between do not run: use sh_defer(). Scopes
+ * are local variables: a landing tells by their addresses what lies deeper. sh_recover() counts in
+ * functions that the deferred call calls, too. All else is as there: a panic in a deferred call
+ * takes the place of the first one, the calls that are left still run, and an inner panic that is
+ * recovered inside a deferred call lets the outer one go on.
  *
  * The other types of this folder panic where Go's do, with Go's words ("runtime error: ..." for
- * those that are runtime errors in Go). Misuse that would corrupt the heap is fatal as ever.
+ * those that are runtime errors in Go). NULL where a function goes through a pointer is Go's
+ * "invalid memory address or nil pointer dereference", with the function and the argument behind
+ * it; any other wild pointer is SIGSEGV. Misuse that would corrupt the heap is fatal as ever.
  */
 #ifndef SPANHEAP_PANIC_H
 #define SPANHEAP_PANIC_H

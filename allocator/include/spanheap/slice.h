@@ -12,7 +12,8 @@
  *         sum += numbers.data[i];
  *     struct sh_slice two = sh_slice_window(&int_type, numbers.any, 0, 2);
  *
- * What panics in Go panics here (panic.h), with Go's words.
+ * What panics in Go panics here (panic.h), with Go's words; so does an element type that is NULL,
+ * and a slice that has elements or capacity, but no array.
  */
 #ifndef SPANHEAP_SLICE_H
 #define SPANHEAP_SLICE_H
@@ -77,12 +78,19 @@ sh_slice_clip(struct sh_slice s)
     return s;
 }
 
+/** Used by sh_append: whether a plain store does. */
+static inline bool
+sh_append_is_plain(const struct sh_type *element)
+{
+    return element != NULL && element->pointer_mask == NULL;
+}
+
 /** Appends a value to a SH_SLICE_OF(); element is its struct sh_type. The slice is evaluated
  * several times. */
 #define sh_append(element, slice, value)                                                           \
     do {                                                                                           \
         __typeof__(*(slice)->data) sh_append_value = (value);                                      \
-        if ((element)->pointer_mask == NULL && (slice)->len < (slice)->cap)                        \
+        if (sh_append_is_plain(element) && (slice)->len < (slice)->cap)                            \
             (slice)->data[(slice)->len++] = sh_append_value;                                       \
         else                                                                                       \
             (slice)->any = sh_slice_append_sized((element), (slice)->any, &sh_append_value, 1,     \

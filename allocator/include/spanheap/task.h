@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 /** Starts a task that runs run(arg) and ends when it returns. arg is kept alive. Returns the task's
- * number, from 1. Fatal if run is NULL, or without memory for a stack. */
+ * number, from 1. Fatal if run is NULL (as in Go), or without memory for a stack. */
 SH_API uint64_t sh_task_start(void (*run)(void *arg), void *arg);
 
 /** Lets other tasks run. Of a thread that is no task: sched_yield(). */
@@ -106,6 +106,14 @@ SH_API uint64_t sh_tasks_newest(void);
  */
 SH_API size_t sh_tasks_leaked(uint64_t after, uint64_t timeout_ns, struct sh_task_info *out,
                               size_t max);
+/**
+ * The same, and writes those that are left, and no others, to a file descriptor, each as
+ * sh_tasks_dump() does: what it waits for and where, its function, where it was started. Returns
+ * how many are left; writes nothing if none is.
+ *
+ *     assert(sh_tasks_print_leaked(STDERR_FILENO, before, 1000000000) == 0);
+ */
+SH_API size_t sh_tasks_print_leaked(int fd, uint64_t after, uint64_t timeout_ns);
 
 #ifdef __cplusplus
 }
