@@ -213,7 +213,7 @@ def test_run_of_another_target_leaves_the_report_alone(
     before = (tiny_project.latest / store.RUN_FILE).read_bytes()
     path = tiny_project.results / run_id / store.RUN_FILE
     path.write_text(path.read_text().replace('"target":"bench"', f'"target":"{target}"')
-                    .replace('"settings":{', '"settings":{"arms":[],"works":[],'))
+                    .replace('"settings":{', '"settings":{"arms":[{"name":"A","title":"A"}],'))
     assert run(tiny_project, verb, "--run", run_id) == 2
     assert f"is a run of make {target}, not of make bench" in capsys.readouterr().err
     assert (tiny_project.latest / store.RUN_FILE).read_bytes() == before
