@@ -10,9 +10,11 @@ import os
 import shutil
 import subprocess
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -161,9 +163,9 @@ def _tell(verdict: Verdict, console: Console) -> None:
         console.print(f"{verdict.fact.id}: {verdict.reason}", highlight=False, soft_wrap=True)
 
 
-def page(verdicts: list[Verdict]) -> str:
-    """The table as Markdown, and why what differs does."""
-    lines = ["# What Go does, and what spanheap does", "",
+def page(line: Mapping[str, Any], verdicts: list[Verdict]) -> str:
+    """The table as Markdown, and why what differs does. line: of the run."""
+    lines = ["# What Go does, and what spanheap does", "", target.measured_on(line), "",
              "Go's values and ours are those of the key that is farthest apart.", "",
              "| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS)]
     lines += ["| " + " | ".join(text.replace("|", "\\|") for text in _cells(one)) + " |"
@@ -173,7 +175,7 @@ def page(verdicts: list[Verdict]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def document(line: dict[str, object], verdicts: list[Verdict]) -> dict[str, object]:
+def document(line: Mapping[str, Any], verdicts: list[Verdict]) -> dict[str, object]:
     """results/latest/fidelity.json: a row for each fact, then one for each of its keys."""
     rows = [_fact_row(one) for one in verdicts]
     rows += [_key_row(one, key) for one in verdicts for key in one.compared]
@@ -226,9 +228,9 @@ def _figures(key: Compared) -> tuple[float | None, float | None, str | None]:
     return float(alike), float(len(go)), what
 
 
-def write(project: Project, line: dict[str, object], verdicts: list[Verdict]) -> None:
+def write(project: Project, line: Mapping[str, Any], verdicts: list[Verdict]) -> None:
     """Both files of results/latest/."""
     project.latest.mkdir(parents=True, exist_ok=True)
     text = json.dumps(document(line, verdicts), ensure_ascii=False, indent=1)
     store.replace_file(project.latest / FIGURES, text + "\n")
-    store.replace_file(project.latest / PAGE, page(verdicts))
+    store.replace_file(project.latest / PAGE, page(line, verdicts))

@@ -30,6 +30,13 @@ def row(id_: str, metric: str, **values: Any) -> dict[str, Any]:
             **{key: values.get(key) for key in keys}}
 
 
+def measured_on(run: Mapping[str, Any]) -> str:
+    """When, of which sources and where, in a line of a page. run: as a line of that kind."""
+    machine = run["machine"]
+    return (f"{run['started']}, commit `{str(run['git'])[:12]}`: {machine.get('cpu_model')},"
+            f" {machine.get('cpus')} processors.")
+
+
 def read(folder: Path, target: str) -> dict[str, Any]:
     """A stored one. Fault if it is not there or not whole."""
     path = folder / f"{target}.json"

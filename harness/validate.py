@@ -259,10 +259,9 @@ def document(run: dict[str, Any], made: Validation) -> dict[str, Any]:
 
 def page(run: dict[str, Any], made: Validation, complete: bool) -> str:
     """validate.md."""
-    machine, tally = run["machine"], made.tally
+    tally = made.tally
     text = ["# Validation", "", *([] if complete else [CUT, ""]),
-            f"{run['started']}, commit `{str(run['git'])[:12]}`:"
-            f" {machine.get('cpu_model')}, {machine.get('cpus')} processors.", "",
+            target.measured_on(run), "",
             "| property | measured | goal | met |", "|---|---|---|---|"]
     text += [f"| {one.name} | {one.said} | {one.goal} | {'yes' if one.met else 'no'} |"
              for one in made.lines]

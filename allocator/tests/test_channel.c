@@ -1,9 +1,8 @@
 /* Channels: the table of what Go does, order, select, values with pointers. */
 /* run: native asan tsan valgrind */
-#include "check.h"
+#include "panic_check.h"
 
 #include <spanheap/channel.h>
-#include <spanheap/panic.h>
 #include <spanheap/task.h>
 
 static const uint64_t pointer_mask = 1;
@@ -12,29 +11,6 @@ static const struct sh_type int_type = {"int", sizeof(int), NULL, 0};
 static const struct sh_type nothing_type = {"nothing", 0, NULL, 0};
 
 /* ---- One operation, and what comes of it ---- */
-
-static const struct sh_panic_value *caught;
-
-static void
-catch_it(void *arg)
-{
-    (void)arg;
-    caught = sh_recover();
-}
-
-/* The message of the panic in work(arg), or NULL. */
-static NOINLINE const char *
-panic_of(void (*work)(void *arg), void *arg)
-{
-    SH_SCOPE(scope);
-    sh_landing landing;
-    caught = NULL;
-    if (SH_RECOVERED(scope, landing))
-        return caught->message;
-    sh_defer(&scope, catch_it, NULL);
-    work(arg);
-    return NULL;
-}
 
 static void
 send_one(void *channel)

@@ -1,37 +1,13 @@
 /* Timers, tickers and sleep: never early, nothing after a stop, what stop and reset return. */
 /* run: native asan tsan */
-#include "check.h"
+#include "panic_check.h"
 
 #include <spanheap/channel.h>
-#include <spanheap/panic.h>
 #include <spanheap/task.h>
 
 #include "heap/os.h"
 
 enum { MS = 1000000 };
-
-static const struct sh_panic_value *caught;
-
-static void
-catch_it(void *arg)
-{
-    (void)arg;
-    caught = sh_recover();
-}
-
-/* The message of the panic in work(), or NULL. */
-static NOINLINE const char *
-panic_of(void (*work)(void))
-{
-    SH_SCOPE(scope);
-    sh_landing landing;
-    caught = NULL;
-    if (SH_RECOVERED(scope, landing))
-        return caught->message;
-    sh_defer(&scope, catch_it, NULL);
-    work();
-    return NULL;
-}
 
 static uint64_t
 received(struct sh_channel *c)
@@ -168,32 +144,37 @@ test_reset_ticker_has_another_period(void **state)
 }
 
 static void
-start_ticker_of_0(void)
+start_ticker_of_0(void *arg)
 {
+    (void)arg;
     sh_ticker_start(0);
 }
 
 static void
-reset_ticker_to_0(void)
+reset_ticker_to_0(void *arg)
 {
+    (void)arg;
     sh_ticker_reset(&(struct sh_ticker){NULL}, 0);
 }
 
 static void
-reset_no_ticker(void)
+reset_no_ticker(void *arg)
 {
+    (void)arg;
     sh_ticker_reset(&(struct sh_ticker){NULL}, 1);
 }
 
 static void
-stop_no_timer(void)
+stop_no_timer(void *arg)
 {
+    (void)arg;
     sh_timer_stop(&(struct sh_timer){NULL});
 }
 
 static void
-reset_no_timer(void)
+reset_no_timer(void *arg)
 {
+    (void)arg;
     sh_timer_reset(&(struct sh_timer){NULL}, 1);
 }
 
@@ -201,11 +182,14 @@ static void
 test_misuse_panics_in_the_words_of_go(void **state)
 {
     (void)state;
-    assert_string_equal(panic_of(start_ticker_of_0), "non-positive interval for NewTicker");
-    assert_string_equal(panic_of(reset_ticker_to_0), "non-positive interval for Ticker.Reset");
-    assert_string_equal(panic_of(reset_no_ticker), "time: Reset called on uninitialized Ticker");
-    assert_string_equal(panic_of(stop_no_timer), "time: Stop called on uninitialized Timer");
-    assert_string_equal(panic_of(reset_no_timer), "time: Reset called on uninitialized Timer");
+    assert_string_equal(panic_of(start_ticker_of_0, NULL), "non-positive interval for NewTicker");
+    assert_string_equal(panic_of(reset_ticker_to_0, NULL),
+                        "non-positive interval for Ticker.Reset");
+    assert_string_equal(panic_of(reset_no_ticker, NULL),
+                        "time: Reset called on uninitialized Ticker");
+    assert_string_equal(panic_of(stop_no_timer, NULL), "time: Stop called on uninitialized Timer");
+    assert_string_equal(panic_of(reset_no_timer, NULL),
+                        "time: Reset called on uninitialized Timer");
 }
 
 /* ---- Beside the scheduler ---- */

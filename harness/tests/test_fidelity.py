@@ -19,6 +19,9 @@ from harness.fault import BuildFault, Fault, UsageFault
 from harness.project import here
 
 
+RUN = {"started": "2026-01-02T03:04:05+00:00", "git": "abc", "machine": {"cpus": 2}}
+
+
 def fact(rule: str = "exact", tolerance: float = 0.0, differs: str | None = None,
          keys: str = "*", wanted: float | None = None, at_worst: float = 9.0) -> Fact:
     return Fact("a-fact", "a title", "program", keys, rule, tolerance, 1, wanted, differs, at_worst)
@@ -92,7 +95,7 @@ def test_formula_stands_in_for_go() -> None:
     one = facts.judge(fact("within", 0.01, wanted=1.0), {}, {"a": 1.005, "b": 1.0})
     assert one.verdict == facts.SAME and len(one.compared) == 2
     assert facts.judge(fact(wanted=1.0), {}, {"a": 0.98}).verdict == facts.DRIFT
-    assert "1 (wanted)" in fidelity.page([one])
+    assert "1 (wanted)" in fidelity.page(RUN, [one])
 
 
 def test_worst_key_is_a_failing_one() -> None:
@@ -153,10 +156,11 @@ def test_every_fact_names_a_program_and_a_rule_that_exist() -> None:
 def test_page_and_figures_hold_every_fact() -> None:
     verdicts = [facts.judge(fact(), {"a": 1.0}, {"a": 2.0}),
                 facts.judge(fact(differs="C | C"), {"a": 1.0}, {"a": 3.0})]
-    page = fidelity.page(verdicts)
+    page = fidelity.page(RUN, verdicts)
+    assert "commit `abc`" in page
     assert page.count("| a title |") == 2
     assert "**a title**: C | C." in page
-    document = fidelity.document({"git": None, "machine": {}}, verdicts)
+    document = fidelity.document(RUN, verdicts)
     jsonschema.validate(document, target.schema())
     rows = document["rows"]
     assert isinstance(rows, list)
@@ -168,7 +172,7 @@ def test_page_and_figures_hold_every_fact() -> None:
 
 
 def rows_of(go: facts.Values, ours: facts.Values) -> list[dict[str, Any]]:
-    found = fidelity.document({"git": None, "machine": {}}, [facts.judge(fact(), go, ours)])
+    found = fidelity.document(RUN, [facts.judge(fact(), go, ours)])
     jsonschema.validate(found, target.schema())
     rows = found["rows"]
     assert isinstance(rows, list)

@@ -1,7 +1,5 @@
 /* Finalizers in their orders, and links that disappear. A few objects may stay by chance. */
-#include "check.h"
-
-#include <gc/gc.h>
+#include "watch.h"
 
 enum { MANY = 500, NEARLY_ALL = 400, HARDLY_ANY = 60 };
 
@@ -22,16 +20,6 @@ note(void *object, void *arg)
     row[n->number]++;
     at[n->number] = ++clock_now;
     total++;
-}
-
-static void
-collect_all(int times)
-{
-    wipe_stack();
-    for (int i = 0; i < times; i++) {
-        GC_gcollect();
-        GC_invoke_finalizers();
-    }
 }
 
 static void

@@ -1,7 +1,5 @@
 /* Without pointers to everywhere: objects have no byte more, and a displacement is registered. */
-#include "check.h"
-
-#include <gc/gc.h>
+#include "watch.h"
 
 enum { MANY = 400, DISPLACEMENT = 8 };
 
@@ -13,8 +11,7 @@ make_displaced(void)
 {
     for (int i = 0; i < MANY; i++) {
         char *p = GC_MALLOC(64);
-        links[i] = GC_HIDE_POINTER(p);
-        GC_general_register_disappearing_link((void **)&links[i], p);
+        watch(&links[i], p);
         displaced[i] = p + DISPLACEMENT;
     }
 }

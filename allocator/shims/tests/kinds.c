@@ -1,8 +1,7 @@
 /* Kinds of objects: typed ones, those with a mark procedure, lists that the program keeps. */
 #define GC_THREADS
-#include "check.h"
+#include "watch.h"
 
-#include <gc/gc.h>
 #include <gc/gc_inline.h>
 #include <gc/gc_mark.h>
 #include <gc/gc_typed.h>
@@ -19,13 +18,6 @@ struct pair {
 static GC_descr descr;
 struct pair *pairs[MANY]; /* not static: it would be seen that nobody reads them */
 static GC_hidden_pointer by_pointer[MANY], by_number[MANY];
-
-static void
-watch(GC_hidden_pointer *link, void *object)
-{
-    *link = GC_HIDE_POINTER(object);
-    GC_general_register_disappearing_link((void **)link, object);
-}
 
 static void
 make_pairs(void)

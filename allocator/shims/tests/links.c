@@ -1,21 +1,10 @@
 /* Links that disappear: in the object itself, long ones that are moved or taken back; and all
    finalizers at once. */
-#include "check.h"
+#include "watch.h"
 
-#include <gc/gc.h>
 #include <gc/javaxfc.h>
 
 enum { MANY = 500, NEARLY_ALL = 400 };
-
-static void
-collect_all(int times)
-{
-    wipe_stack();
-    for (int i = 0; i < times; i++) {
-        GC_gcollect();
-        GC_invoke_finalizers();
-    }
-}
 
 /* ---- A link inside of the object that it watches: it is clear when the finalizer looks ---- */
 

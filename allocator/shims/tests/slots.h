@@ -3,9 +3,8 @@
 #ifndef GC_TESTS_SLOTS_H
 #define GC_TESTS_SLOTS_H
 
-#include "check.h"
+#include "watch.h"
 
-#include <gc/gc.h>
 #include <sys/mman.h>
 
 enum { MANY = 400, NEARLY_ALL = 320, SLOTS_B = MANY * sizeof(void *) };
@@ -18,17 +17,14 @@ fill_slots(void)
 {
     for (int i = 0; i < MANY; i++) {
         slots[i] = GC_MALLOC(32);
-        links[i] = GC_HIDE_POINTER(slots[i]);
-        GC_general_register_disappearing_link((void **)&links[i], slots[i]);
+        watch(&links[i], slots[i]);
     }
 }
 
 static int
 count_dead(void)
 {
-    wipe_stack();
-    GC_gcollect();
-    GC_gcollect();
+    collect_all(2);
     return count_clear(links, MANY);
 }
 

@@ -1,9 +1,8 @@
 /* Objects that begin with the address of a table, which says how they are marked; typed ones that
    are large; uncollectable ones of any kind; and a visit of all that live. */
 #define GC_THREADS
-#include "check.h"
+#include "watch.h"
 
-#include <gc/gc.h>
 #include <gc/gc_gcj.h>
 #include <gc/gc_inline.h>
 #include <gc/gc_mark.h>
@@ -13,19 +12,10 @@ enum { MANY = 400, NEARLY_ALL = 320, ENV = 11, LARGE_WORDS = 8192, LARGE = 40 };
 
 static GC_hidden_pointer links[MANY];
 
-static void
-watch(GC_hidden_pointer *link, void *object)
-{
-    *link = GC_HIDE_POINTER(object);
-    GC_general_register_disappearing_link((void **)link, object);
-}
-
 static int
 count_dead(void)
 {
-    wipe_stack();
-    GC_gcollect();
-    GC_gcollect();
+    collect_all(2);
     return count_clear(links, MANY);
 }
 
